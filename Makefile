@@ -1,0 +1,40 @@
+# Two commands do everything from a fresh clone: `make demo` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench format clean
+
+demo: $(VENV)/installed .system-demo
+	$(BIN)/agentmesh demo
+
+test: $(VENV)/installed .system-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed .system-test
+	$(BIN)/python -m tests.bench
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+.PHONY: .system-demo .system-test
+.system-demo:
+	@.ci/system-packages tmux
+
+.system-test:
+	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip
+
+$(VENV)/installed: pyproject.toml constraints.txt .ci/make-venv
+	.ci/make-venv $(VENV)

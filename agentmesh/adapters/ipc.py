@@ -1,0 +1,185 @@
+r"""The agent's Unix socket, both ends, for commands of this host.
+
+A command opens a connection and writes one request: ``AMC1``, a 4-byte big-endian length, and strings separated by
+NUL: the working folder, environment entries ``NAME=value``, an empty string, and the words of the command. The agent
+answers with parts, each a 1-byte kind and a 4-byte length before its bytes: ``o`` for standard output, ``e`` for
+standard error, ``i`` to ask for standard input (answered by a 4-byte length and the bytes), and ``x``, the exit code
+as text, at the end. `agentmesh.notify` speaks the same without importing this.
+
+A connection that begins otherwise is another agent's, through ``agentmesh wire``: see core/PROTOCOL.md.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from agentmesh.errors import AgentmeshError, NoAgent, ProtocolError, Unreachable
+
+MAGIC = b"AMC1"
+LARGEST_REQUEST = 4 * 1024 * 1024
+"""Bytes; the longest argument list that Linux takes is near it."""
+_LENGTH = 4
+_CREDENTIALS = struct.Struct("3i")  # unix(7): pid, uid, gid
+_LOCAL_PEERPID = 2  # macOS, sys/un.h
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a command of this host asks for."""
+
+    folder: Path
+    environment: dict[str, str]
+    words: list[str]
+    pid: int
+    """The process that asks, by the kernel's word; 0 where it can't be told."""
+
+
+class Answer:
+    """The way back to the command: its standard streams and its exit code."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def write_output(self, text: str) -> None:
+        """Write to the command's standard output."""
+        await self._part(b"o", text.encode())
+
+    async def write_error(self, text: str) -> None:
+        """Write to the command's standard error."""
+        await self._part(b"e", text.encode())
+
+    async def read_input(self, largest: int) -> bytes:
+        """Return the command's standard input, or its first ``largest`` bytes and one more."""
+        await self._part(b"i", str(largest + 1).encode())
+        length = int.from_bytes(await self._reader.readexactly(_LENGTH), "big")
+        if length > largest + 1:
+            raise ProtocolError(reason="a command sent more input than was asked for")
+        return await self._reader.readexactly(length)
+
+    async def exit(self, code: int) -> None:
+        """End the command."""
+        await self._part(b"x", str(code).encode())
+
+    async def _part(self, kind: bytes, data: bytes) -> None:
+        self._writer.write(kind + len(data).to_bytes(_LENGTH, "big") + data)
+        await self._writer.drain()
+
+
+OnRequest = Callable[[Request, Answer], Awaitable[None]]
+OnPeer = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[None]]
+
+
+async def converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_request: OnRequest, on_peer: OnPeer
+) -> None:
+    """Serve one connection: a command's, or, with the bytes already read from it, another agent's."""
+    try:
+        begin = await reader.readexactly(len(MAGIC))
+        if begin != MAGIC:
+            await on_peer(reader, writer, begin)
+            return
+        length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
+        if length > LARGEST_REQUEST:
+            raise ProtocolError(reason=f"a request claims {length:,} bytes")
+        request = _read_request(await reader.readexactly(length), _peer_pid(writer))
+        await on_request(request, Answer(reader, writer))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass  # the command went away; what it began is on disk
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(path: Path, on_request: OnRequest, on_peer: OnPeer) -> AsyncIterator[None]:
+    """Listen on the socket, in place of one that a dead agent has left; only this user can connect."""
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 (a name in memory)
+    before = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(
+            lambda reader, writer: converse(reader, writer, on_request, on_peer), path
+        )
+    finally:
+        os.umask(before)
+    async with server:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 (as above)
+
+
+async def ask(path: Path, *words: str) -> bytes:
+    """Return what the agent puts out for a command that needs no input.
+
+    Raises NoAgent, or Refused, which carries the agent's own words and exit code.
+    """
+    reader, writer = await connect(path)
+    try:
+        environment = [f"{name}={os.environ[name]}" for name in SHARED_ENVIRONMENT if name in os.environ]
+        body = "\0".join([os.getcwd(), *environment, "", *words]).encode(errors="surrogateescape")  # noqa: PTH109 (as text)
+        writer.write(MAGIC + len(body).to_bytes(_LENGTH, "big") + body)
+        output, error = b"", b""
+        while True:
+            kind = await reader.readexactly(1)
+            data = await reader.readexactly(int.from_bytes(await reader.readexactly(_LENGTH), "big"))
+            match kind:
+                case b"o":
+                    output += data
+                case b"e":
+                    error += data
+                case b"x" if data == b"0":
+                    return output
+                case b"x":
+                    raise Refused(int(data), text=error.decode().rstrip())
+                case _:
+                    raise ProtocolError(reason=f"the agent sent a part of kind {kind!r}")
+    except (asyncio.IncompleteReadError, ConnectionError) as error_met:
+        raise Unreachable(host="the agent", reason="it went away before it answered") from error_met
+    finally:
+        writer.close()
+
+
+async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the agent. Raises NoAgent when none listens there."""
+    try:
+        return await asyncio.open_unix_connection(path)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NoAgent from error
+
+
+SHARED_ENVIRONMENT = ("AGENT_NAME", "AGENT_ROLE", "AGENT_SCOPE", "FORCE_SEND", "SKIP_DISMISS", "TMUX_PANE")
+"""The variables of the caller's that the agent is told."""
+
+
+class Refused(AgentmeshError):
+    """{text}"""  # noqa: D400, D415 (the agent's own sentence)
+
+    def __init__(self, exit_code: int, text: str) -> None:
+        super().__init__(text=text)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+def _read_request(body: bytes, pid: int) -> Request:
+    folder, *parts = body.decode(errors="surrogateescape").split("\0")
+    if "" not in parts:
+        raise ProtocolError(reason="a request has no words")
+    middle = parts.index("")
+    environment = dict(entry.split("=", 1) for entry in parts[:middle] if "=" in entry)
+    return Request(Path(folder), environment, parts[middle + 1 :], pid)
+
+
+def _peer_pid(writer: asyncio.StreamWriter) -> int:
+    connection = writer.get_extra_info("socket")
+    try:
+        if sys.platform == "linux":
+            raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            return int(_CREDENTIALS.unpack(raw)[0])
+        return int.from_bytes(connection.getsockopt(0, _LOCAL_PEERPID, 4), sys.byteorder)
+    except OSError:
+        return 0

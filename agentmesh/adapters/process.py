@@ -1,0 +1,170 @@
+"""The process table: who is whose parent, what stands in front of a terminal. Linux's /proc, elsewhere ps(1)."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+_PROC = Path("/proc")
+_INTERPRETERS = ("python", "node", "bun", "deno", "ruby", "perl", "bash", "sh", "dash", "zsh")
+_SHELL_OPTIONS_WITH_VALUE = {"--rcfile", "--init-file", "-O", "-o", "+O", "+o"}
+_READ_SYSCALLS = {("x86_64", "0"), ("aarch64", "63"), ("riscv64", "63"), ("armv7l", "3"), ("i686", "3")}
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of the table."""
+
+    pid: int
+    parent: int
+    group: int
+    front: int
+    """The foreground process group of its terminal (tpgid); -1 without a terminal."""
+    name: str
+    """What the kernel calls it."""
+    arguments: tuple[str, ...] = ()
+
+
+Table = dict[int, Process]
+
+
+def read_process(pid: int) -> Process | None:
+    """Return a process, or None when there is none."""
+    if sys.platform != "linux":
+        return read_table().get(pid)
+    try:
+        # proc(5): "pid (comm) state ppid pgrp session tty_nr tpgid …"; comm may hold anything.
+        head, _, tail = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")
+        raw = (_PROC / str(pid) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    _, parent, group, _, _, front, *_ = tail.split()
+    arguments = tuple(os.fsdecode(raw).rstrip("\0").split("\0")) if raw else ()
+    name = head.partition("(")[2]
+    return Process(pid=pid, parent=int(parent), group=int(group), front=int(front), name=name, arguments=arguments)
+
+
+def read_table() -> Table:
+    """Return every process."""
+    if sys.platform == "linux":
+        found = (read_process(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit())
+        return {process.pid: process for process in found if process}
+    listing = subprocess.run(
+        [
+            "ps",
+            "-axo",  # noqa: S607 (POSIX names it; its path differs by system)
+            "pid=,ppid=,pgid=,tpgid=,command=",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    rows = (line.split(maxsplit=4) for line in listing.splitlines())
+    return {
+        int(pid): Process(
+            pid=int(pid),
+            parent=int(parent),
+            group=int(group),
+            front=int(front) if front.lstrip("-").isdigit() else -1,
+            name=os.path.basename(command.split()[0].lstrip("-")),  # noqa: PTH119 (a name, not a path)
+            arguments=tuple(command.split()),
+        )
+        for pid, parent, group, front, command in rows
+    }
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    """Yield a process and its ancestors, nearest first."""
+    while pid > 1 and (process := read_process(pid)) is not None:
+        yield pid
+        pid = process.parent
+
+
+def in_front(pane_pid: int, table: Table | None = None) -> list[Process]:
+    """Return the processes in front of the terminal on which a pane's process runs, the group's leader first.
+
+    Without a table, the processes are looked up below the pane's process, which is quicker for one pane.
+    """
+    first = table.get(pane_pid) if table is not None else read_process(pane_pid)
+    if first is None:
+        return []
+    family = table.values() if table is not None else _descendants(first)
+    front = [process for process in family if process.group == first.front]
+    return sorted(front, key=lambda process: (process.pid != first.front, process.pid))
+
+
+def _descendants(first: Process) -> list[Process]:
+    if sys.platform != "linux":
+        return list(read_table().values())
+    found, waiting = [first], [first.pid]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            children = (_PROC / str(pid) / "task" / str(pid) / "children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        for child in map(int, children):
+            if process := read_process(child):
+                found.append(process)
+                waiting.append(child)
+    return found
+
+
+def names(process: Process) -> list[str]:
+    """Return what a process may be known by: its script's name if it interprets one, else its program's.
+
+    >>> names(Process(pid=1, parent=0, group=1, front=1, name="node", arguments=("node", "/opt/bin/codex.js")))
+    ['codex']
+    >>> names(Process(pid=1, parent=0, group=1, front=1, name="claude", arguments=("claude",)))
+    ['claude']
+    """
+    program = _base(process.arguments[0]) if process.arguments else process.name
+    if not program.rstrip("0123456789.").lower().startswith(_INTERPRETERS):
+        return list(dict.fromkeys([program, process.name]))
+    script = next((argument for argument in process.arguments[1:] if not argument.startswith("-")), None)
+    known = [_base(script).rsplit(".", 1)[0]] if script else [program]
+    if not process.name.lower().startswith((*_INTERPRETERS, "MainThread".lower())):
+        known.append(process.name)
+    return known
+
+
+def is_interactive_shell(process: Process, shells: frozenset[str]) -> bool:
+    """Tell whether a process is a shell that reads commands from its terminal, rather than running a script.
+
+    >>> shell = Process(pid=1, parent=0, group=1, front=1, name="bash", arguments=("-bash",))
+    >>> is_interactive_shell(shell, frozenset({"bash"}))
+    True
+    >>> script = Process(pid=1, parent=0, group=1, front=1, name="bash", arguments=("bash", "job.sh"))
+    >>> is_interactive_shell(script, frozenset({"bash"}))
+    False
+    """
+    program = _base(process.arguments[0]) if process.arguments else process.name
+    if program not in shells:
+        return False
+    arguments = iter(process.arguments[1:])
+    for argument in arguments:
+        if argument in _SHELL_OPTIONS_WITH_VALUE:
+            next(arguments, None)
+        elif argument.startswith("--"):
+            continue
+        elif not argument.startswith(("-", "+")) or "c" in argument:
+            return False
+    return True
+
+
+def is_reading(process: Process, tty: str) -> bool:
+    """Tell whether a process is known to wait in a read(2) of a terminal. False where the kernel doesn't say."""
+    folder = _PROC / str(process.pid)
+    try:
+        number, *arguments = (folder / "syscall").read_text().split()
+        if not arguments or (os.uname().machine, number) not in _READ_SYSCALLS:
+            return False
+        return str((folder / "fd" / str(int(arguments[0], 16))).readlink()) == tty
+    except (OSError, ValueError):
+        return False
+
+
+def _base(path: str) -> str:
+    return os.path.basename(path).lstrip("-")  # noqa: PTH119 (a name, not a path)

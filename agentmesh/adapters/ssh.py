@@ -1,0 +1,199 @@
+"""SSH: dial a peer as OpenSSH would, listen for peers, and the key that a host's listener is known by. asyncssh."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncssh
+from asyncssh.stream import SSHServerStreamSession
+
+from agentmesh.adapters.files import replace
+from agentmesh.errors import BadConfiguration, Unreachable
+
+if TYPE_CHECKING:
+    from asyncssh.misc import MaybeAwait
+
+SUBSYSTEM = "agentmesh"
+WIRE = "sh -c 'if [ -x ~/.agents/bin/agentmesh ]; then exec ~/.agents/bin/agentmesh wire; else exec agentmesh wire; fi'"
+"""What a system sshd is asked to start. It is quoted for any login shell."""
+CONNECT_SECONDS = 10
+KEEPALIVE_SECONDS = 15
+KEEPALIVE_MISSES = 3
+_LONGEST_COMPLAINT = 300
+
+
+class SshReader:
+    """The side of a session that bytes come from; a broken connection is a ConnectionError, as for any stream."""
+
+    def __init__(self, reader: asyncssh.SSHReader[bytes]) -> None:
+        self._reader = reader
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """Return what has come, at most ``n`` bytes; empty at the end."""
+        try:
+            return await self._reader.read(n)
+        except asyncssh.Error as error:
+            raise ConnectionError(str(error)) from error
+
+
+class SshWriter:
+    """The side of a session that bytes go to; a broken connection is a ConnectionError, as for any stream."""
+
+    def __init__(self, writer: asyncssh.SSHWriter[bytes]) -> None:
+        self._writer = writer
+
+    def write(self, data: bytes, /) -> None:
+        """Queue bytes."""
+        self._writer.write(data)
+
+    async def drain(self) -> None:
+        """Wait until there is room for more."""
+        try:
+            await self._writer.drain()
+        except asyncssh.Error as error:
+            raise ConnectionError(str(error)) from error
+
+    def close(self) -> None:
+        """Write what is queued, then close."""
+        self._writer.close()
+
+
+OnStreams = Callable[[SshReader, SshWriter], Awaitable[None]]
+
+
+class Connection:
+    """An SSH connection to a peer, on which any number of conversations can be opened."""
+
+    def __init__(self, alias: str, connection: asyncssh.SSHClientConnection) -> None:
+        self._alias = alias
+        self._connection = connection
+        self._complaints: asyncssh.SSHReader[bytes] | None = None
+
+    async def open_conversation(self) -> tuple[SshReader, SshWriter]:
+        """Start ``agentmesh wire`` on the far side, or, where an agent itself listens, ask for its subsystem.
+
+        Raises Unreachable.
+        """
+        try:
+            try:
+                streams = await self._connection.open_session(WIRE, encoding=None, request_pty=False)
+            except asyncssh.ChannelOpenError:
+                streams = await self._connection.open_session(subsystem=SUBSYSTEM, encoding=None, request_pty=False)
+        except (asyncssh.Error, OSError) as error:
+            raise Unreachable(host=self._alias, reason=f"it doesn't offer a conversation ({error})") from error
+        writer, reader, self._complaints = streams
+        return SshReader(reader), SshWriter(writer)
+
+    async def complaint(self) -> str:
+        """Return what the far side has written to standard error, at most a line or two."""
+        if self._complaints is None:
+            return ""
+        try:
+            async with asyncio.timeout(1):
+                raw = await self._complaints.read(_LONGEST_COMPLAINT)
+        except (TimeoutError, asyncssh.Error, OSError):
+            return ""
+        return " ".join(raw.decode(errors="replace").split())
+
+
+@asynccontextmanager
+async def dialled(alias: str) -> AsyncIterator[Connection]:
+    """Connect to a peer by its alias in ``~/.ssh/config``. Host keys are verified; nothing is ever asked of a person.
+
+    Raises Unreachable, which says why.
+    """
+    try:
+        connection = await asyncssh.connect(
+            alias,
+            config=[path] if (path := Path.home() / ".ssh" / "config").exists() else None,
+            password_auth=False,
+            kbdint_auth=False,
+            connect_timeout=CONNECT_SECONDS,
+            login_timeout=CONNECT_SECONDS,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVE_MISSES,
+        )
+    except asyncssh.HostKeyNotVerifiable as error:
+        reason = f"its host key is not trusted ({error}). Connect once by hand: ssh {alias} true"
+        raise Unreachable(host=alias, reason=reason) from error
+    except asyncssh.PermissionDenied as error:
+        reason = f"it takes none of our keys ({error.reason}). See that this works: ssh -o BatchMode=yes {alias} true"
+        raise Unreachable(host=alias, reason=reason) from error
+    except TimeoutError as error:
+        raise Unreachable(host=alias, reason=f"no answer within {CONNECT_SECONDS} s") from error
+    except (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:
+        raise Unreachable(host=alias, reason=error) from error
+    async with connection:
+        yield Connection(alias, connection)
+
+
+class _WireSession(SSHServerStreamSession[bytes]):
+    """A session that offers our conversation and nothing else: no shell, no command, no other subsystem."""
+
+    def shell_requested(self) -> bool:
+        return False
+
+    def exec_requested(self, command: str) -> bool:  # noqa: ARG002 (asyncssh's signature)
+        return False
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return subsystem == SUBSYSTEM
+
+
+class _Server(asyncssh.SSHServer):
+    def __init__(self, authorized_keys: Path, on_streams: OnStreams) -> None:
+        self._authorized_keys = authorized_keys
+        self._on_streams = on_streams
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
+    def begin_auth(self, username: str) -> "MaybeAwait[bool]":  # noqa: ARG002 (any name will do: the key decides)
+        # Read at each login, so that an edit of the file needs no restart.
+        if self._connection is not None and self._authorized_keys.exists():
+            self._connection.set_authorized_keys(os.fspath(self._authorized_keys))
+        return True
+
+    def session_requested(self) -> _WireSession:
+        return _WireSession(self._converse)
+
+    async def _converse(
+        self, reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes], _: asyncssh.SSHWriter[bytes]
+    ) -> None:
+        await self._on_streams(SshReader(reader), SshWriter(writer))
+
+
+@asynccontextmanager
+async def listening(address: str, key: Path, authorized_keys: Path, on_streams: OnStreams) -> AsyncIterator[str]:
+    """Listen for peers; yields the address listened on, as ``host:port``. Raises BadConfiguration."""
+    host, _, port = address.rpartition(":")
+    try:
+        acceptor = await asyncssh.listen(
+            host.strip("[]"),
+            int(port),
+            server_factory=lambda: _Server(authorized_keys, on_streams),
+            server_host_keys=[os.fspath(key)],
+            encoding=None,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            allow_scp=False,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVE_MISSES,
+        )
+    except (OSError, ValueError, asyncssh.Error) as error:
+        raise BadConfiguration(path="[listen] address in config.toml", reason=error) from error
+    async with acceptor:
+        yield f"{host}:{acceptor.get_port()}"
+
+
+def make_key(path: Path) -> None:
+    """See that the host's ed25519 key pair exists: the private half in ``path`` (0600), the public one beside it."""
+    if path.exists():
+        return
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="agentmesh")
+    replace(path.with_name(f"{path.name}.pub"), key.export_public_key(), 0o644)
+    replace(path, key.export_private_key())

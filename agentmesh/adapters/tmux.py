@@ -1,0 +1,276 @@
+"""tmux: scan a server, look at a pane, paste into it, press Enter. One execution of tmux for each, through libtmux.
+
+tmux is asked with ``-u`` (its output is UTF-8 whatever our locale) and ``-N`` (a server is never started by asking).
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import libtmux
+import msgspec
+from libtmux.exc import TmuxCommandNotFound
+
+from agentmesh.core.inventory import PaneRecord
+from agentmesh.core.screen import PaneFacts
+from agentmesh.errors import PaneGone, TmuxFailed
+
+PATIENCE = 5.0
+"""Seconds that tmux may take for one execution."""
+_FIELD, _RECORD = "␟", "␞"
+_YES = "1"
+_HOOK_MARK = "@agentmesh-home"
+_BREATH = "0.002"
+"""Seconds between a key and the next look, so that the terminal's echo is usually in it."""
+
+
+def _clean(variable: str) -> str:
+    """Return the format for a text that others chose, with our separators taken out by tmux."""
+    return f"#{{s/{_FIELD}|{_RECORD}//:{variable}}}"
+
+
+_RECORD_FORMAT = _FIELD.join(
+    [
+        "#{start_time}-#{pid}",
+        "#{session_id}",
+        _clean("session_name"),
+        "#{window_id}",
+        "#{window_index}",
+        _clean("window_name"),
+        "#{pane_id}",
+        "#{pane_index}",
+        "#{pane_pid}",
+        "#{pane_tty}",
+        "#{pane_active}",
+        "#{pane_dead}",
+        _clean("pane_current_command"),
+        _clean("pane_current_path"),
+        _clean("@agent-register"),
+        _clean("@agent-name"),
+        _clean("@agent-pane"),
+        _clean("@agent-role"),
+        _clean("@agent-scope"),
+    ]
+)
+
+_FACTS_FORMAT = _FIELD.join(
+    [
+        "#{pane_id}",
+        "#{pane_pid}",
+        "#{pane_tty}",
+        _clean("pane_current_command"),
+        _clean("pane_title"),
+        "#{pane_dead}",
+        "#{pane_in_mode}",
+        "#{pane_synchronized}",
+        "#{pane_input_off}",
+        "#{alternate_on}",
+        "#{cursor_x}",
+        "#{cursor_y}",
+        "#{cursor_flag}",
+        "#{pane_width}",
+        "#{pane_height}",
+        "#{history_size}",
+        _clean("@agent-deny"),
+        _clean("@agent-shell"),
+    ]
+)
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """What one server said of itself."""
+
+    panes: tuple[PaneRecord, ...]
+    hooks: int
+    """How many of our hooks are loaded."""
+
+
+class TmuxServer:
+    """One tmux server, by its socket. Its commands run one after another, on a thread of its own."""
+
+    def __init__(self, path: Path, buffers: Path) -> None:
+        """Speak to the server at ``path``; texts to paste go through files in the private folder ``buffers``."""
+        self.name = path.name if path.parent == socket_folder() else os.fspath(path)
+        self.path = path
+        self._buffers = buffers
+        self._server = libtmux.Server(socket_path=path)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tmux")
+
+    def close(self) -> None:
+        """Take no more commands."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def runs(self) -> bool:
+        """Tell whether a server listens at the socket; False is certain, and means that it has no panes."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PATIENCE)
+            try:
+                probe.connect(os.fspath(self.path))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+            except OSError as error:
+                raise TmuxFailed(reason=f"{self.path}: {error}") from error
+        return True
+
+    async def scan(self) -> Scan:
+        """Return every pane, and how many of our hooks are loaded. Raises TmuxFailed, which tells nothing of panes."""
+        output = await self._run(
+            "list-panes", "-a", "-F", _RECORD_FORMAT + _RECORD, ";", "show-hooks", "-g", ";", "show-hooks", "-gw"
+        )
+        *records, rest = "\n".join(output).split(_RECORD)
+        return Scan(tuple(_read_record(record) for record in records), rest.count(_HOOK_MARK))
+
+    async def load_hooks(self, file: Path, home: Path) -> None:
+        """Load our hooks into the live server, to tell the agent whose home this is."""
+        await self._run("set-option", "-g", _HOOK_MARK, os.fspath(home), ";", "source-file", os.fspath(file))
+
+    async def look(self, pane: str, history: int = 0) -> PaneFacts:
+        """Return all facts of a pane and its screen, with so many rows of history. Raises PaneGone, TmuxFailed."""
+        output = await self._run(*_look(pane, history))
+        return _read_facts(output, pane, history)
+
+    async def paste(self, pane: str, text: str, name: str, seen: PaneFacts, history: int) -> PaneFacts | None:
+        """Paste text, in brackets where the program asks for them, and look at the pane just after.
+
+        Returns None, with nothing pasted, when the pane isn't any more what was seen. tmux itself tests that, in the
+        same step: tmux 3.3a dies of a paste into a dead pane.
+        """
+        buffer = self._buffers / name
+        buffer.touch(mode=0o600)
+        buffer.write_text(text)
+        try:
+            output = await self._run(
+                *("load-buffer", "-b", name, os.fspath(buffer), ";"),
+                *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
+                *(f"paste-buffer -p -b {name} -t {pane}", ";"),
+                *("delete-buffer", "-b", name, ";"),
+                *("run-shell", "-d", _BREATH, ";"),
+                *_look(pane, history),
+            )
+        finally:
+            buffer.unlink()
+        return _unless_changed(output, pane, history)
+
+    async def press_enter(self, pane: str, seen: PaneFacts, history: int) -> PaneFacts | None:
+        """Press Enter and look at the pane just after; None, with nothing pressed, when the pane has changed."""
+        output = await self._run(
+            *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
+            *(f"send-keys -t {pane} Enter", ";"),
+            *("run-shell", "-d", _BREATH, ";"),
+            *_look(pane, history),
+        )
+        return _unless_changed(output, pane, history)
+
+    async def leave_mode(self, pane: str) -> None:
+        """Leave copy mode, or whatever mode covers the pane."""
+        await self._run("copy-mode", "-q", "-t", pane)
+
+    async def set_window_options(self, pane: str, options: Mapping[str, str]) -> None:
+        """Set user options of the window that a pane is in."""
+        for name, value in options.items():
+            await self._run("set-option", "-w", "-t", pane, name, value)
+
+    async def set_session_option(self, session: str, name: str, value: str) -> None:
+        """Set a user option of a session, by its exact name. Raises PaneGone when there is none."""
+        await self._run("set-option", "-t", f"={session}:", name, value)
+
+    async def _run(self, *command: str) -> list[str]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                done = await loop.run_in_executor(self._thread, lambda: self._server.cmd("-uN", *command))
+        except TimeoutError as error:
+            raise TmuxFailed(reason=f"the server {self.name} has not answered for {PATIENCE:g} s") from error
+        except TmuxCommandNotFound as error:
+            raise TmuxFailed(reason="there is no program called tmux on PATH; install it") from error
+        except OSError as error:
+            raise TmuxFailed(reason=error) from error
+        if done.returncode:
+            reason = " ".join(done.stderr) or f"it exited with {done.returncode}"
+            if "can't find" in reason:
+                raise PaneGone(pane=reason.rsplit(maxsplit=1)[-1])
+            raise TmuxFailed(reason=f"{reason} (server {self.name})")
+        return done.stdout
+
+
+def socket_folder() -> Path:
+    """Return the folder where this user's tmux servers have their sockets (tmux(1), option -L)."""
+    return Path(os.environ.get("TMUX_TMPDIR") or "/tmp") / f"tmux-{os.getuid()}"  # noqa: S108 (tmux's own default)
+
+
+def find_sockets(named: Sequence[str]) -> list[Path]:
+    """Return the sockets of the user's tmux servers: those in tmux's socket folder, and those named."""
+    folder = socket_folder()
+    found = {path for path in folder.iterdir() if path.is_socket()} if folder.is_dir() else set()
+    return sorted(found | {folder / name for name in named})
+
+
+def _look(pane: str, history: int) -> list[str]:
+    return [
+        *("display-message", "-p", "-t", pane, _FACTS_FORMAT + _RECORD, ";"),
+        *("capture-pane", "-p", "-e", "-t", pane, "-S", str(-history)),
+    ]
+
+
+def _changed(seen: PaneFacts) -> str:
+    """Return the format that is true when a pane must not be touched any more."""
+    tests = [
+        "#{pane_dead}",
+        "#{pane_in_mode}",
+        "#{pane_synchronized}",
+        "#{pane_input_off}",
+        f"#{{!=:#{{pane_pid}},{seen.pid}}}",
+    ]
+    if seen.command.isascii() and seen.command.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        tests.append(f"#{{!=:#{{pane_current_command}},{seen.command}}}")
+    condition = tests.pop()
+    while tests:
+        condition = f"#{{||:{tests.pop()},{condition}}}"
+    return condition
+
+
+def _unless_changed(output: list[str], pane: str, history: int) -> PaneFacts | None:
+    return None if output[:1] == ["CHANGED"] else _read_facts(output, pane, history)
+
+
+def _read_record(text: str) -> PaneRecord:
+    fields = text.lstrip("\n").split(_FIELD)
+    names = PaneRecord.__struct_fields__
+    if len(fields) != len(names):
+        raise TmuxFailed(reason=f"list-panes gave {len(fields)} fields instead of {len(names)}")
+    values: dict[str, object] = dict(zip(names, fields, strict=True))
+    values |= {name: values[name] == _YES for name in ("active", "dead")}
+    return msgspec.convert(values, PaneRecord, strict=False)
+
+
+def _read_facts(output: list[str], pane: str, history: int) -> PaneFacts:
+    head, found, screen = "\n".join(output).partition(_RECORD)
+    fields = head.split(_FIELD)
+    if not found or fields[0] != pane:
+        raise PaneGone(pane=pane)
+    _, pid, tty, command, title, *flags, x, y, cursor, width, height, size, deny, shell = fields
+    dead, in_mode, synchronized, input_off, alternate = (flag not in {"", "0"} for flag in flags)
+    return PaneFacts(
+        pane=pane,
+        pid=int(pid),
+        tty=tty,
+        command=command,
+        title=title,
+        dead=dead,
+        in_mode=in_mode,
+        synchronized=synchronized,
+        input_off=input_off,
+        alternate=alternate,
+        cursor_x=int(x),
+        cursor_y=int(y),
+        cursor_visible=cursor == _YES,
+        width=int(width),
+        height=int(height),
+        denied=deny == "on",
+        shell_is_agent=shell == "on",
+        rows=tuple(screen.removeprefix("\n").split("\n")),
+        history=min(history, int(size)),
+    )

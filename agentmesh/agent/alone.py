@@ -1,0 +1,50 @@
+"""The agent's work without a running agent: one command, or one peer's conversation, done in this process."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request
+from agentmesh.adapters.stdio import standard_streams
+from agentmesh.agent.app import assembled
+from agentmesh.config import Paths
+from agentmesh.errors import AgentmeshError
+
+
+class _StandardAnswer:
+    """Answers a command on this process's own streams."""
+
+    async def write_output(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    async def write_error(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+    async def read_input(self, largest: int) -> bytes:
+        return await asyncio.to_thread(sys.stdin.buffer.read, largest + 1)
+
+
+def run_command(words: list[str]) -> int:
+    """Do what a command asks, as the agent would; returns the exit code."""
+    environment = {name: os.environ[name] for name in SHARED_ENVIRONMENT if name in os.environ}
+    request = Request(Path.cwd(), environment, words, os.getpid())
+
+    async def work() -> int:
+        async with assembled(Paths.from_environment()) as agent:
+            return await agent.control.answer(request, _StandardAnswer())
+
+    try:
+        return asyncio.run(work())
+    except AgentmeshError as error:
+        sys.stderr.write(f"{words[0]}: {error}\n")
+        return error.exit_code
+
+
+async def serve_peer(paths: Paths) -> None:
+    """Hold the conversation with the peer at the other end of our standard streams."""
+    async with assembled(paths) as agent, standard_streams() as (reader, writer):
+        await agent.links.serve(reader, writer)
+        await agent.postman.finish(seconds=60)

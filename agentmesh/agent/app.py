@@ -1,0 +1,119 @@
+"""One host's agent, put together: what it consists of, and the tasks that keep it going."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from agentmesh.adapters import files, ipc, ssh
+from agentmesh.agent.control import Control
+from agentmesh.agent.drops import Drops
+from agentmesh.agent.launchers import write_launchers
+from agentmesh.agent.links import Links
+from agentmesh.agent.log import log
+from agentmesh.agent.postman import Postman
+from agentmesh.agent.replication import Replica
+from agentmesh.agent.scanner import Scanner
+from agentmesh.agent.tasks import Tasks
+from agentmesh.agent.typist import Typist
+from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
+from agentmesh.errors import AlreadyRunning, BadConfiguration
+from agentmesh.store.database import open_database
+
+STOP_SECONDS = 8.0
+"""How long a message that is being typed may take to its end when the agent is told to stop."""
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """The parts of one host's agent."""
+
+    config: Config
+    replica: Replica
+    scanner: Scanner
+    links: Links
+    postman: Postman
+    control: Control
+    tasks: Tasks
+    stopping: asyncio.Event
+
+
+@asynccontextmanager
+async def assembled(paths: Paths) -> AsyncIterator[Agent]:
+    """Put an agent together, its tmux servers scanned; nothing is watched, dialled or listened on yet.
+
+    Raises BadConfiguration, StoreFailed.
+    """
+    prepare(paths)
+    config, alias, peers, profiles = load_config(paths), load_alias(paths), load_peers(paths), load_profiles(paths)
+    stopping = asyncio.Event()
+    async with open_database(paths.database) as database, Tasks() as tasks:
+        replica = Replica(paths, alias, database)
+        await replica.load(peers)
+        drops = Drops(config.drops)
+        scanner = Scanner(paths, config, alias, profiles, replica)
+        postman = Postman(paths, alias, database, replica, scanner, Typist(profiles, drops), drops)
+        links = Links(alias, replica, postman, tasks)
+        links.set_peers(peers)
+        control = Control(paths, alias, replica, scanner, links, postman, stopping.set)
+        try:
+            await scanner.scan()
+            yield Agent(config, replica, scanner, links, postman, control, tasks, stopping)
+        finally:
+            scanner.close()
+
+
+def prepare(paths: Paths) -> None:
+    """See that our folders exist, closed to others, and that the host has its key and its launchers."""
+    try:
+        for folder in (paths.home, paths.spool, paths.pane_locks, paths.buffers, paths.bin, paths.log.parent):
+            files.make_private_folder(folder)
+        paths.event.touch(mode=0o600)
+        ssh.make_key(paths.key)
+        write_launchers(paths.bin)
+    except OSError as error:
+        raise BadConfiguration(path=paths.home, reason=error) from error
+
+
+async def run(paths: Paths) -> None:
+    """Run the agent until it is told to stop. Raises AlreadyRunning, BadConfiguration, StoreFailed."""
+    prepare(paths)
+    async with AsyncExitStack() as life:
+        try:
+            life.enter_context(files.locked(paths.lock, wait=False))
+        except BlockingIOError as error:
+            raise AlreadyRunning(home=paths.home) from error
+        log.start(paths.log)
+        for left_by_a_crash in paths.buffers.iterdir():
+            left_by_a_crash.unlink()
+        agent = await life.enter_async_context(assembled(paths))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, agent.stopping.set)
+        await _listen(agent, paths, life)
+        agent.tasks.start("write the registry", agent.replica.keep_files())
+        agent.tasks.start("scan on events", agent.scanner.scan_on_events())
+        agent.tasks.start("scan regularly", agent.scanner.scan_regularly())
+        agent.links.dial()
+        await agent.postman.recover(agent.links, agent.tasks.start)
+        log.info("agent is running", home=paths.home, pid=os.getpid())
+        await agent.stopping.wait()
+        log.info("agent stops")
+        await agent.postman.finish(STOP_SECONDS)
+
+
+async def _listen(agent: Agent, paths: Paths, life: AsyncExitStack) -> None:
+    async def on_request(request: ipc.Request, answer: ipc.Answer) -> None:
+        code = await agent.control.answer(request, answer)
+        await answer.exit(code)
+
+    files.make_private_folder(paths.socket.parent)
+    if paths.socket.parent != paths.home:
+        files.replace(paths.socket_pointer, f"{paths.socket}\n".encode())
+    await life.enter_async_context(ipc.listening(paths.socket, on_request, agent.links.serve))
+    if agent.config.listen.address:
+        listening = ssh.listening(agent.config.listen.address, paths.key, paths.authorized_keys, agent.links.serve)
+        agent.control.listening = await life.enter_async_context(listening)
+        log.info("listening for peers", address=agent.control.listening)

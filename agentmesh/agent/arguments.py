@@ -1,0 +1,93 @@
+"""The words after ``notify-pane``, read. The agent does it, so that the command itself starts at once."""
+
+import argparse
+from typing import Any, NoReturn
+
+import msgspec
+
+from agentmesh.errors import UsageError
+
+PROGRAM = "notify-pane"
+_DESCRIPTION = "Send a message or a file to the program in a tmux pane, on this host or another."
+_EXAMPLES = """\
+examples:
+  notify-pane worker-1-api-review "schema changed at row 142, please verify the migration"
+  notify-pane review --file diff.patch "section 3 needs your eyes"
+  git log -3 | notify-pane review -
+  notify-pane '@role:reviewer' "please look at the new draft"
+
+An ADDRESS is <host>-<session>-<window>, or a unique ending of one; `notify-pane --list` shows all. Several at once:
+commas, patterns ('worker-*-review'), @role:NAME, @host:ALIAS, @all.
+
+exit codes:
+  0 delivered   1 usage, unreadable file   2 unknown or ambiguous address   3 the pane is not ready, nothing was typed
+  4 ssh, tmux or agent failure, host unreachable   5 expired   6 denied   7 uncertain: look at the pane
+"""
+
+
+class Words(msgspec.Struct, frozen=True):
+    """What notify-pane was asked to do."""
+
+    address: str | None
+    body: str | None
+    """The text; ``-`` means standard input."""
+    files: list[str]
+    force: bool
+    reply_to: str | None
+    json: bool
+    list: bool
+    whoami: bool
+    help: bool
+    version: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(reason=f"{message[:1].upper()}{message[1:]}.", program=PROGRAM)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    add: Any = parser.add_argument
+    add("address", metavar="ADDRESS", nargs="?", help="who gets it")
+    add("body", metavar="BODY", nargs="?", help="the text; - reads it from standard input")
+    add("--file", metavar="PATH", action="append", default=[], dest="files", help="drop a file (may be repeated)")
+    add("--force", action="store_true", help="also leave copy mode, or type at a shell prompt (or set FORCE_SEND=1)")
+    add("--reply-to", metavar="ADDRESS", help="the sender to show instead of this pane")
+    add("--json", action="store_true", help="print the receipt of each recipient as a line of JSON")
+    add("--list", action="store_true", help="print every address of the mesh, a line each")
+    add("--whoami", action="store_true", help="print the name under which this pane sends")
+    add("--version", action="store_true", help="print the version")
+    add("-h", "--help", action="store_true", help="print this help")
+    return parser
+
+
+_PARSER = _parser()
+
+
+def read_words(words: list[str]) -> Words:
+    """Read the words after the program's name. Raises UsageError.
+
+    >>> read_words(["review", "hi"]).body
+    'hi'
+    """
+    given = Words(**vars(_PARSER.parse_intermixed_args(words)))
+    if given.help or given.version or given.list or given.whoami:
+        return given
+    if given.address is None:
+        raise UsageError(reason="Name an address to send to.", program=PROGRAM)
+    if given.body is None and not given.files:
+        raise UsageError(reason="There is nothing to send: give a text, - or --file.", program=PROGRAM)
+    return given
+
+
+def help_text() -> str:
+    """Return what ``--help`` prints."""
+    return _PARSER.format_help()

@@ -1,0 +1,330 @@
+"""Links to peers: dial each, serve those who call, and perform what core's session decides about their frames."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Protocol, assert_never
+
+import msgspec
+
+from agentmesh import __version__
+from agentmesh.adapters import ssh
+from agentmesh.agent.log import log
+from agentmesh.agent.replication import Replica
+from agentmesh.agent.stream import FrameStream, Reader, Writer
+from agentmesh.agent.tasks import Tasks, supervised
+from agentmesh.core import session as conversation
+from agentmesh.core.model import Message, Receipt, Slice
+from agentmesh.core.session import Accept, Close, Command, Greet, Learn, Record, Send, Session
+from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews, SliceNews
+from agentmesh.errors import AgentmeshError, ProtocolError, Unreachable
+
+HELLO_SECONDS = 10.0
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 60.0
+
+
+class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a peer stands."""
+
+    host: str
+    state: str
+    """``connecting``, ``up`` or ``down``."""
+    since: int
+    """Unix seconds."""
+    reason: str = ""
+    """Why it is down."""
+    version: str = ""
+    """The peer's agentmesh version, while it is up."""
+
+
+class Mailroom(Protocol):
+    """Who handles messages and files: the postman and the drops behind it."""
+
+    async def accept(self, message: Message, reply: "Reply") -> None:
+        """Take in a message of a peer, deliver it, and reply with its receipts."""
+
+    async def record(self, receipt: Receipt) -> None:
+        """Note what a peer says of a message of this host."""
+
+    def link_lost(self, host: str) -> None:
+        """Learn that no link to a host is left."""
+
+    async def take_drop(self, stream: FrameStream) -> None:
+        """Receive a file on a conversation of its own."""
+
+
+class Reply(Protocol):
+    """The way back to the peer that sent a message."""
+
+    def __call__(self, receipt: Receipt) -> Awaitable[None]:
+        """Send a receipt."""
+
+
+class _Peer:
+    """A host of peers.conf, and what is known of the way to it."""
+
+    def __init__(self, alias: str) -> None:
+        self.status = PeerStatus(host=alias, state="down", since=int(time.time()), reason="not dialled yet")
+        self.wanted = asyncio.Event()
+        self.changed = asyncio.Condition()
+        self.failures = 0
+        self.connection: ssh.Connection | None = None
+
+
+class Links:
+    """All conversations of this host with its peers."""
+
+    def __init__(self, alias: str, replica: Replica, mailroom: Mailroom, tasks: Tasks) -> None:
+        self._alias = alias
+        self._replica = replica
+        self._mailroom = mailroom
+        self._tasks = tasks
+        self._peers: dict[str, _Peer] = {}
+        self._dialling: dict[str, asyncio.Task[None]] = {}
+        self._streams: dict[str, list[FrameStream]] = {}
+        replica.on_own_change = self._push
+
+    @property
+    def statuses(self) -> list[PeerStatus]:
+        """How each peer of peers.conf stands."""
+        return [peer.status for peer in self._peers.values()]
+
+    def set_peers(self, aliases: list[str]) -> None:
+        """Know these peers; leave those that are gone."""
+        for alias in self._peers.keys() - set(aliases):
+            del self._peers[alias]
+            if task := self._dialling.pop(alias, None):
+                task.cancel()
+        for alias in aliases:
+            if alias != self._alias and alias not in self._peers:
+                self._peers[alias] = _Peer(alias)
+
+    def dial(self, *aliases: str) -> None:
+        """Keep links to these peers, at once where one is down."""
+        for alias in aliases or tuple(self._peers):
+            peer = self._peers[alias]
+            peer.wanted.set()
+            if alias not in self._dialling:
+                task = self._tasks.start(f"dial {alias}", self._keep_dialling(alias, peer))
+                self._dialling[alias] = task
+
+    def has_link(self, host: str) -> bool:
+        """Tell whether frames can be sent to a host now."""
+        return bool(self._streams.get(host))
+
+    async def send(self, host: str, frame: Frame) -> None:
+        """Send a frame to a host, dialling it if need be. Raises Unreachable."""
+        if not self.has_link(host):
+            await self._reach(host)
+        for stream in list(self._streams.get(host, [])):
+            try:
+                await stream.send(frame)
+            except OSError:
+                continue
+            return
+        raise Unreachable(host=host, reason="the link broke just now")
+
+    async def sync(self) -> None:
+        """Dial every peer that is down, and send this host's slice to all."""
+        self.dial()
+        self._push(self._replica.own)
+
+    @asynccontextmanager
+    async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
+        """Open a second conversation on the link to a host, for one file. Raises Unreachable."""
+        peer = self._peers.get(host)
+        if peer is None or peer.connection is None:
+            await self._reach(host)
+        peer = self._peers[host]
+        if peer.connection is None:
+            raise Unreachable(host=host, reason="only it can dial us, and files need a link that we dialled")
+        stream = FrameStream(*await peer.connection.open_conversation())
+        try:
+            await stream.send(self._hello("drop"))
+            greeting = await _first(stream)
+            if not isinstance(greeting, Hello):
+                raise ProtocolError(reason="the first frame was no hello")
+            yield stream
+        except OSError as error:
+            raise Unreachable(host=host, reason="the link broke during the transfer") from error
+        finally:
+            stream.close()
+
+    async def serve(self, reader: Reader, writer: Writer, begun: bytes = b"") -> None:
+        """Hold the conversation with a peer that has called."""
+        stream = FrameStream(reader, writer)
+        with supervised("conversation failed"):
+            try:
+                stream = FrameStream(reader, writer, begun)
+                await self._converse(stream, expected=None)
+            except (AgentmeshError, OSError) as error:
+                log.warning("conversation ended", reason=error)
+        stream.close()
+
+    def _hello(self, channel: str = "link") -> Hello:
+        return Hello(host=self._alias, version=__version__, channel=channel)
+
+    async def _reach(self, host: str) -> None:
+        """Wait until there is a link to a host. Raises Unreachable when dialling it fails."""
+        peer = self._peers.get(host)
+        if peer is None:
+            raise Unreachable(host=host, reason="it isn't in peers.conf, and has no link to us")
+        failures = peer.failures
+        self.dial(host)
+        async with peer.changed:
+            await peer.changed.wait_for(lambda: self.has_link(host) or peer.failures > failures)
+        if not self.has_link(host):
+            raise Unreachable(host=host, reason=peer.status.reason)
+
+    async def _keep_dialling(self, alias: str, peer: _Peer) -> None:
+        attempt = 0
+        while True:
+            peer.wanted.clear()
+            began = time.monotonic()
+            reason = await self._dial_once(alias, peer)
+            attempt = 0 if time.monotonic() - began > LAST_RETRY_SECONDS else attempt + 1
+            await self._set_status(peer, "down", reason)
+            longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempt)
+            try:
+                async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 (it spreads load)
+                    await peer.wanted.wait()
+            except TimeoutError:
+                pass
+
+    async def _dial_once(self, alias: str, peer: _Peer) -> str:
+        """Hold one link for as long as it lasts; returns why it ended."""
+        await self._set_status(peer, "connecting")
+        with supervised("dialling failed", peer=alias):
+            try:
+                async with ssh.dialled(alias) as connection:
+                    return await self._hold(alias, peer, connection)
+            except Unreachable as error:
+                return str(error.facts["reason"])
+            except (AgentmeshError, OSError) as error:
+                return str(error)
+        return "a fault of our own; see the log"
+
+    async def _hold(self, alias: str, peer: _Peer, connection: ssh.Connection) -> str:
+        """Hold the conversation on a connection to its end; returns why it ended."""
+        stream = FrameStream(*await connection.open_conversation())
+        peer.connection = connection
+        try:
+            await self._converse(stream, expected=alias)
+        finally:
+            peer.connection = None
+            stream.close()
+        return await connection.complaint() or "it ended the conversation"
+
+    async def _converse(self, stream: FrameStream, expected: str | None) -> None:
+        """Hold a conversation to its end."""
+        session = Session(own=self._hello(), expected=expected)
+        for command in conversation.opening(session):
+            await self._perform(command, stream)
+        frame = await _first(stream)
+        try:
+            while frame is not None:
+                session, commands = conversation.receive(session, frame)
+                for command in commands:
+                    if isinstance(command, Greet) and command.channel == "drop":
+                        await self._mailroom.take_drop(stream)
+                        return
+                    await self._perform(command, stream)
+                frame = await stream.read()
+        except ProtocolError as error:
+            await self._say_bye(stream, str(error))
+            raise
+        finally:
+            if session.peer is not None:
+                await self._unregister(session.peer.host, stream)
+
+    async def _perform(self, command: Command, stream: FrameStream) -> None:
+        match command:
+            case Send(frame):
+                await stream.send(frame)
+            case Greet(host, _):
+                await self._register(host, stream)
+            case Learn(part):
+                await self._replica.learn(part)
+            case Accept(message):
+                self._tasks.start(f"message {message.id}", self._accept(message, stream))
+            case Record(receipt):
+                await self._mailroom.record(receipt)
+            case Close(reason):
+                await self._say_bye(stream, reason)
+                raise ProtocolError(reason=reason)
+            case _:
+                assert_never(command)
+
+    async def _accept(self, message: Message, stream: FrameStream) -> None:
+        async def reply(receipt: Receipt) -> None:
+            try:
+                await stream.send(ReceiptNews(receipt))
+            except OSError:
+                log.info("receipt not sent: the link is gone", message=message.id)
+
+        with supervised("message not handled", message=message.id):
+            await self._mailroom.accept(message, reply)
+
+    async def _register(self, host: str, stream: FrameStream) -> None:
+        self._streams.setdefault(host, []).append(stream)
+        self._replica.set_state(host, "live")
+        log.info("link is up", peer=host)
+        await stream.send(SliceNews(self._replica.own))
+        if peer := self._peers.get(host):
+            await self._set_status(peer, "up")
+
+    async def _unregister(self, host: str, stream: FrameStream) -> None:
+        streams = self._streams.get(host, [])
+        if stream not in streams:
+            return
+        streams.remove(stream)
+        log.info("link is down", peer=host)
+        if not streams:
+            moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self._replica.set_state(host, f"stale since {moment}")
+            self._mailroom.link_lost(host)
+
+    async def _set_status(self, peer: _Peer, state: str, reason: str = "") -> None:
+        if state == "down":
+            peer.failures += 1
+            if reason != peer.status.reason:
+                log.warning("peer is down", peer=peer.status.host, reason=reason)
+        peer.status = PeerStatus(
+            host=peer.status.host,
+            state=state,
+            since=int(time.time()),
+            reason=reason if state == "down" else peer.status.reason if state == "connecting" else "",
+        )
+        async with peer.changed:
+            peer.changed.notify_all()
+
+    def _push(self, part: Slice) -> None:
+        for host, streams in self._streams.items():
+            for stream in streams:
+                self._tasks.start(f"push to {host}", self._push_to(stream, part))
+
+    async def _push_to(self, stream: FrameStream, part: Slice) -> None:
+        try:
+            await stream.send(SliceNews(part))
+        except OSError:
+            pass  # its conversation ends by itself, and says so
+        except ProtocolError as error:
+            log.error("slice not sent", reason=error)
+
+    @staticmethod
+    async def _say_bye(stream: FrameStream, reason: str) -> None:
+        with suppress(OSError):
+            await stream.send(Bye(reason))
+
+
+async def _first(stream: FrameStream) -> Frame | None:
+    """Return the first frame of the other side, which has to come soon. Raises ProtocolError."""
+    try:
+        async with asyncio.timeout(HELLO_SECONDS):
+            return await stream.read()
+    except TimeoutError as error:
+        raise ProtocolError(reason=f"no hello within {HELLO_SECONDS:g} s") from error

@@ -1,0 +1,104 @@
+"""The registry as this host holds it: in memory, remembered in the database, written as TOML for people and scripts."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from agentmesh.adapters import files
+from agentmesh.agent.log import log
+from agentmesh.config import Paths
+from agentmesh.core.model import Pane, Slice, Version
+from agentmesh.core.registry import Registry, digest, merge, next_slice
+from agentmesh.errors import AgentmeshError
+from agentmesh.store import slices
+from agentmesh.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Replica:
+    """One host's copy of the registry. Its own slice has one writer, the scanner; the others come from their hosts."""
+
+    def __init__(self, paths: Paths, alias: str, database: Database) -> None:
+        self._paths = paths
+        self._alias = alias
+        self._database = database
+        self._members = {alias}
+        self._changed = asyncio.Event()
+        self.registry: Registry = {}
+        self.states: dict[str, str] = {}
+        """How each host stands, in words: ``live``, ``stale since …``."""
+        self.on_own_change: Callable[[Slice], None] = lambda _: None
+
+    @property
+    def own(self) -> Slice:
+        """The slice of this host."""
+        return self.registry[self._alias]
+
+    async def load(self, members: list[str]) -> None:
+        """Take up what was known before, with a new epoch for the own slice; forget hosts that left."""
+        known = {part.host: part for part in await self._database.write(slices.load)}
+        epoch = await self._database.write(slices.next_epoch)
+        panes = known[self._alias].panes if self._alias in known else ()
+        known[self._alias] = Slice(self._alias, Version(epoch, 0, digest(panes)), int(time.time()), panes)
+        self.registry = known
+        await self.set_members(members)
+
+    async def set_members(self, members: list[str]) -> None:
+        """Keep the slices of these hosts and of this one, and no others."""
+        self._members = {self._alias, *members}
+        for host in self.registry.keys() - self._members:
+            await self._database.write(slices.forget, host)
+        self.registry = {host: part for host, part in self.registry.items() if host in self._members}
+        self._changed.set()
+
+    async def publish(self, panes: tuple[Pane, ...]) -> bool:
+        """Make what a scan found this host's slice; returns whether it is news."""
+        part = next_slice(self.own, panes, int(time.time()))
+        if part is self.own:
+            return False
+        await self._keep(part)
+        self.on_own_change(part)
+        return True
+
+    async def learn(self, part: Slice) -> None:
+        """Take in a slice that its host sent."""
+        if part.host not in self._members:
+            log.info("slice ignored: its host is not in peers.conf", peer=part.host)
+            return
+        if merge(self.registry, part) is not self.registry:
+            await self._keep(part)
+
+    def set_state(self, host: str, state: str) -> None:
+        """Note how a host stands."""
+        if self.states.get(host) != state:
+            self.states[host] = state
+            self._changed.set()
+
+    async def keep_files(self) -> None:
+        """Write the TOML files whenever something changed; many changes at once are one writing."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self.write_files()
+            except (OSError, AgentmeshError) as error:
+                log.error("the registry's files can't be written", reason=error)
+
+    async def write_files(self) -> None:
+        """Write local.toml and registry.toml, where their content changed."""
+        states = {host: self.states.get(host, "stale") for host in self.registry} | {self._alias: "live"}
+        own, every = [self.own], list(self.registry.values())
+        await asyncio.to_thread(_write, self._paths, own, every, states)
+
+    async def _keep(self, part: Slice) -> None:
+        # In memory first, so that two writers can't pass each other while the database works.
+        self.registry = merge(self.registry, part)
+        self._changed.set()
+        await self._database.write(slices.keep, part)
+
+
+def _write(paths: Paths, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:
+    files.replace(paths.local, files.render_slices(own, states))
+    files.replace(paths.registry, files.render_slices(every, states))

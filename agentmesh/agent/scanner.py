@@ -1,0 +1,116 @@
+"""Scan tmux when something has changed, and make what is found this host's slice."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from agentmesh.adapters import process
+from agentmesh.adapters.tmux import TmuxServer, find_sockets
+from agentmesh.adapters.watch import changes
+from agentmesh.agent.log import log
+from agentmesh.agent.replication import Replica
+from agentmesh.config import Config, Paths, hooks_file
+from agentmesh.core.inventory import Listing, take_inventory
+from agentmesh.core.model import Profile
+from agentmesh.errors import TmuxFailed
+
+
+class Scanner:
+    """Knows this host's tmux servers, and keeps its slice true."""
+
+    def __init__(
+        self, paths: Paths, config: Config, alias: str, profiles: Mapping[str, Profile], replica: Replica
+    ) -> None:
+        self._paths = paths
+        self._config = config
+        self._alias = alias
+        self._programs = {
+            name: profile.name for profile in profiles.values() if profile.kind == "box" for name in profile.processes
+        }
+        self._replica = replica
+        self._servers: dict[str, TmuxServer] = {}
+        self._scanning = asyncio.Lock()
+        self._hooks = hooks_file()
+        self._expected_hooks = self._hooks.read_text().count("\nset-hook ")
+        self.failures: dict[str, str] = {}
+        """The servers whose last scan failed, and why."""
+
+    def server(self, name: str) -> TmuxServer:
+        """Return a server by the name that its panes carry. Raises TmuxFailed."""
+        if name not in self._servers:
+            raise TmuxFailed(reason=f"no server called {name} runs here")
+        return self._servers[name]
+
+    @property
+    def servers(self) -> list[TmuxServer]:
+        """The servers that the last scan found."""
+        return list(self._servers.values())
+
+    def close(self) -> None:
+        """Let go of the servers."""
+        for server in self._servers.values():
+            server.close()
+
+    async def scan(self) -> bool:
+        """Scan every server once; returns whether the slice changed. A server that can't be asked keeps its panes."""
+        async with self._scanning:
+            self._find_servers()
+            listings = await asyncio.gather(*(self._list(server) for server in self._servers.values()))
+            kept = {server for server, listing in zip(self._servers, listings, strict=True) if listing is None}
+            answered = [listing for listing in listings if listing is not None]
+            programs = await asyncio.to_thread(self._programs_in_front, answered)
+            own = self._replica.own.panes
+            panes = take_inventory(
+                self._alias,
+                answered,
+                programs,
+                [pane for pane in own if pane.server not in kept],
+                self._config.tmux.exclude,
+                int(time.time()),
+            )
+            held = tuple(pane for pane in own if pane.server in kept)
+            return await self._replica.publish((*panes, *held))
+
+    async def scan_on_events(self) -> None:
+        """Scan whenever a tmux hook has spoken; events during a scan are one more scan."""
+        async for _ in changes(self._paths.event):
+            await self.scan()
+
+    async def scan_regularly(self) -> None:
+        """Scan at every resync interval, though nothing was heard."""
+        while True:
+            await asyncio.sleep(self._config.sync.interval)
+            await self.scan()
+
+    def _find_servers(self) -> None:
+        known = {server.path for server in self._servers.values()}
+        for path in find_sockets(self._config.tmux.servers):
+            if path not in known:
+                server = TmuxServer(path, self._paths.buffers)
+                self._servers[server.name] = server
+
+    async def _list(self, server: TmuxServer) -> Listing | None:
+        """Return what a server lists; empty when none runs, None when it can't be asked."""
+        try:
+            if not await asyncio.to_thread(server.runs):
+                self.failures.pop(server.name, None)
+                return Listing(server.name, ())
+            scan = await server.scan()
+            if scan.hooks < self._expected_hooks:
+                await server.load_hooks(self._hooks, self._paths.home)
+                log.info("tmux hooks loaded", server=server.name)
+        except TmuxFailed as error:
+            self.failures[server.name] = str(error)
+            log.warning("scan failed; the last slice stands", server=server.name, reason=error)
+            return None
+        self.failures.pop(server.name, None)
+        return Listing(server.name, scan.panes)
+
+    def _programs_in_front(self, listings: list[Listing]) -> dict[int, str]:
+        table = process.read_table()
+        found = {}
+        for pid in {record.pid for listing in listings for record in listing.panes}:
+            known = (name for front in process.in_front(pid, table) for name in process.names(front))
+            if program := next((self._programs[name] for name in known if name in self._programs), None):
+                found[pid] = program
+        return found

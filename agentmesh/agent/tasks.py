@@ -1,0 +1,44 @@
+"""Tasks that live as long as their owner: started by name, ended together."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from agentmesh.agent.log import log
+
+
+class Tasks:
+    """A task group that cancels what still runs when its block ends. A task that fails ends the block."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._running:
+            task.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task."""
+        task = self._group.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+
+@contextmanager
+def supervised(what: str, **facts: object) -> Iterator[None]:
+    """Log an exception that nothing expected, with its traceback, instead of letting it end the agent."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 (the one place where a fault of ours is survived)
+        log.exception(what, **facts)

@@ -1,0 +1,50 @@
+"""The ``agentmesh`` command: what it offers, and how its errors are shown."""
+
+import sys
+
+import typer
+
+from agentmesh import __version__
+from agentmesh.cli import agent, registry, wire
+from agentmesh.errors import AgentmeshError
+
+commands = typer.Typer(
+    name="agentmesh",
+    help="Messages and files between the programs in your tmux panes, on every host you use.\n\n"
+    "Send with `notify-pane`; see `notify-pane --help`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"agentmesh {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Take the options that go before a command."""
+
+
+@commands.command("wire", hidden=True)
+def serve_wire() -> None:
+    """Serve one peer on standard input and output; sshd starts this."""
+    raise typer.Exit(wire.serve())
+
+
+for module in (agent, registry):
+    module.add_to(commands)
+
+
+def app() -> None:
+    """Run a command; an error is one sentence on standard error, and its exit code."""
+    try:
+        commands()
+    except AgentmeshError as error:
+        sys.stderr.write(f"agentmesh: {error}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,21 @@
+"""How a command asks the agent: one question, and its answer as a value."""
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+
+from agentmesh.adapters import ipc
+from agentmesh.config import Paths
+
+T = TypeVar("T")
+
+
+def ask(*words: str) -> bytes:
+    """Return what the agent puts out for a command. Raises NoAgent, and whatever the agent refuses with."""
+    return asyncio.run(ipc.ask(Paths.from_environment().socket, *words))
+
+
+def ask_for(kind: type[T], *words: str) -> T:
+    """Return the agent's answer as a value."""
+    return msgspec.json.decode(ask(*words), type=kind)

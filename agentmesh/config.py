@@ -1,0 +1,167 @@
+"""Where things are and what the user has chosen: paths, self.conf, peers.conf, config.toml, profiles."""
+
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from agentmesh.core.address import plain_name
+from agentmesh.core.model import Profile
+from agentmesh.errors import BadConfiguration
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes; the kernels' limits are 108 (Linux, unix(7)) and 104 (macOS)."""
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Paths:
+    """Every file of ours, below one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.peers = home / "peers.conf"
+        self.self = home / "self.conf"
+        self.config = home / "config.toml"
+        self.local = home / "local.toml"
+        self.registry = home / "registry.toml"
+        self.database = home / "mesh.db"
+        self.lock = home / "agent.lock"
+        self.spool = home / "spool"
+        self.event = self.spool / "tmux"
+        self.pane_locks = self.spool / "panes"
+        self.buffers = self.spool / "buffers"
+        self.bin = home / "bin"
+        self.log = home / "log" / "agent.log"
+        self.key = home / "key"
+        self.authorized_keys = home / "authorized_keys"
+        self.profiles = home / "profiles"
+        self.socket_pointer = home / "agent.sock.path"
+
+    @property
+    def socket(self) -> Path:
+        """The agent's socket: in the home, or in a short private folder where the home's path is too long for one."""
+        path = self.home / "agent.sock"
+        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        short = sha256(os.fsencode(self.home)).hexdigest()[:16]
+        return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"agentmesh-{os.getuid()}-{short}" / "agent.sock"  # noqa: S108 (the agent makes the folder 0700 and checks its owner)
+
+    @classmethod
+    def from_environment(cls) -> "Paths":
+        """Return the paths below ``$AGENTMESH_HOME``, or ``~/.agents``."""
+        chosen = os.environ.get("AGENTMESH_HOME")
+        return cls(Path(chosen).absolute() if chosen else Path.home() / ".agents")
+
+
+class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[listen]``: the agent's own SSH listener."""
+
+    address: str = ""
+    """``host:port`` to listen on; port 0 takes a free one; empty: don't listen."""
+
+
+class Tmux(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[tmux]``: what is scanned."""
+
+    servers: tuple[str, ...] = ()
+    """Socket names (``tmux -L``) or paths, besides those found in the user's tmux socket folder."""
+    exclude: tuple[str, ...] = ("scratch", "tmp", "temp", "test", "test-*", "_*")
+    """Patterns of session names that are not registered."""
+
+
+class Drops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[drops]``: files from other panes."""
+
+    folder: str = "~/.agent-inbox"
+    largest: int = 2 * 1024**3
+    """Bytes that one file may have."""
+
+
+class Sync(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[sync]``: how often everything is looked at again, though nothing was heard."""
+
+    interval: float = 300.0
+    """Seconds."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``config.toml``: everything optional."""
+
+    listen: Listen = Listen()
+    tmux: Tmux = Tmux()
+    drops: Drops = Drops()
+    sync: Sync = Sync()
+
+
+def load_config(paths: Paths) -> Config:
+    """Read config.toml. Raises BadConfiguration, which names the line or the key."""
+    try:
+        document = tomlkit.parse(paths.config.read_text())
+    except FileNotFoundError:
+        return Config()
+    except (TOMLKitError, OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration(path=paths.config, reason=error) from error
+    try:
+        return msgspec.convert(document.unwrap(), Config)
+    except msgspec.ValidationError as error:
+        raise BadConfiguration(path=paths.config, reason=error) from error
+
+
+def load_alias(paths: Paths) -> str:
+    """Return this host's alias: what self.conf says, else the machine's short name. Raises BadConfiguration."""
+    lines = _lines(paths.self)
+    alias = lines[0] if lines else plain_name(socket.gethostname().split(".")[0])
+    if not _ALIAS.fullmatch(alias):
+        raise BadConfiguration(path=paths.self, reason=f"{alias!r} is no alias; use letters, digits, '-', '_' and '.'")
+    return alias
+
+
+def load_peers(paths: Paths) -> list[str]:
+    """Return the aliases of peers.conf, each once, in order. Raises BadConfiguration."""
+    peers = _lines(paths.peers)
+    for alias in peers:
+        if not _ALIAS.fullmatch(alias):
+            reason = f"{alias!r} is no SSH alias; write one alias a line, and describe it in ~/.ssh/config"
+            raise BadConfiguration(path=paths.peers, reason=reason)
+    return list(dict.fromkeys(peers))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration(path=path, reason=error) from error
+    return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
+
+
+def load_profiles(paths: Paths) -> Mapping[str, Profile]:
+    """Return the profiles by name: those shipped, and over them the user's own. Raises BadConfiguration."""
+    shipped = resources.files("agentmesh") / "profiles"
+    own = sorted(paths.profiles.glob("*.toml")) if paths.profiles.is_dir() else []
+    profiles = {}
+    for source in [*sorted(shipped.iterdir(), key=lambda file: file.name), *own]:
+        if not source.name.endswith(".toml"):
+            continue
+        try:
+            profile = msgspec.convert(tomllib.loads(source.read_text(encoding="utf-8")), Profile)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError, OSError, UnicodeDecodeError) as error:
+            raise BadConfiguration(path=source, reason=error) from error
+        profiles[profile.name] = profile
+    return profiles
+
+
+def hooks_file() -> Path:
+    """Return the tmux hooks that are shipped: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "hooks" / "agentmesh.tmux.conf"
+    return installed if installed.exists() else package.parent / "hooks" / "agentmesh.tmux.conf"

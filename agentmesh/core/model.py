@@ -1,0 +1,139 @@
+"""The values that the parts of agentmesh hand each other. Frozen; nothing here acts. Pure."""
+
+import msgspec
+
+from agentmesh.core.address import Address
+from agentmesh.core.delivery import State
+
+
+class Pane(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One address of a slice and the tmux pane behind it.
+
+    A window has one entry; a split window has one more for each of its panes.
+    """
+
+    address: Address
+    host: str
+    target: str
+    """``session:window-index``, or ``session:window-index.pane-index``, as tmux takes it."""
+    session: str
+    window: str
+    pane: str
+    """tmux's pane id, ``%12``: unique for the life of its tmux server."""
+    server: str
+    """The tmux server's socket name (``tmux -L``)."""
+    window_key: str
+    """Names the window for as long as it lives: server, its start, session and window id."""
+    wanted: Address
+    """The address this window would have if no other wanted the same."""
+    pid: int
+    """The process that tmux started in the pane."""
+    command: str = ""
+    cwd: str = ""
+    program: str = ""
+    """The agent program seen in this pane, now or last; empty when there was none."""
+    role: str = ""
+    scope: str = ""
+    handle: str = ""
+    """What ``@agent-name`` says: a short name, valid while it is unique in the mesh."""
+    formerly: dict[Address, int] = {}
+    """Addresses this window had before, and when it lost each, in Unix seconds."""
+
+
+class Version(msgspec.Struct, frozen=True, order=True):
+    """How new a slice is: totally ordered.
+
+    The epoch rises durably at every start of the agent, the counter at every change; the digest of the content
+    breaks ties after a hard kill.
+    """
+
+    epoch: int
+    counter: int
+    digest: str
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """The panes of one host, as that host alone writes them."""
+
+    host: str
+    version: Version
+    time: int
+    """When it was written, Unix seconds by its host's clock. Advisory."""
+    panes: tuple[Pane, ...] = ()
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Text for one pane."""
+
+    id: str
+    """32 hexadecimal digits, random: the same message is stored and delivered once."""
+    sender: str
+    """The name shown to the reader."""
+    to: Address
+    host: str
+    body: str
+    sent: int
+    """Unix seconds by the sender's clock; it is shown to the reader."""
+    force: bool = False
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far one message got, and why not further."""
+
+    id: str
+    to: Address
+    host: str
+    state: State
+    target: str = ""
+    readiness: str = ""
+    """What the pane was found to be, where that decided the end."""
+    detail: str = ""
+    """A sentence for the sender: what was seen and what to do."""
+    screen: tuple[str, ...] = ()
+    """The pane's last three lines, where the message was refused."""
+    note: str = ""
+    """Something the sender should know although the message went through: a new name, a body sent as a file."""
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known about a program: how to recognise it, and how its input box looks. Written as TOML."""
+
+    name: str
+    title: str
+    """The name a person reads."""
+    kind: str
+    """``shell``, ``repl`` or ``box`` (a full-screen program with an input box)."""
+    processes: tuple[str, ...]
+    """Names of its process, or of the script that an interpreter runs."""
+    box: "Box | None" = None
+
+
+class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the input box of a full-screen program looks. Text styles are SGR parameters, as ``38;5;246``."""
+
+    prompt: str
+    """The glyph at the start of the box's first row."""
+    prompt_style: str = ""
+    """A style that the glyph must have."""
+    ruled: bool = False
+    """Whether the box stands between two horizontal rules; otherwise it ends at the first blank row."""
+    indent: int = 2
+    """Columns left of the text."""
+    cursor_visible: bool = True
+    """Whether the terminal's cursor is shown while the program waits for input."""
+    placeholder: tuple[str, ...] = ()
+    """Styles of text that stands in an empty box."""
+    footer_rows: int = 4
+    """How many rows may stand below the box."""
+    busy_title: str = ""
+    """A pattern at the start of the pane's title while the program works."""
+    busy_text: tuple[str, ...] = ()
+    """Words below or just above the box while the program works."""
+    blocked_title: str = ""
+    """A pattern in the pane's title while the program asks a question."""
+    settle: float = 0.1
+    """Seconds that the box must stand unchanged before Enter."""
+    longest: int = 600
+    """Characters beyond which a body is sent as a file, because the program would fold it into a token."""
+    most_lines: int = 2
+    """Lines beyond which a body is sent as a file, for the same reason."""

@@ -1,0 +1,169 @@
+"""Frames to bytes and back: the language that two agents speak. Pure. PROTOCOL.md beside this file describes it.
+
+A frame is a 4-byte big-endian length (of what follows), a 1-byte kind, and a body: JSON, or raw bytes for a chunk.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from agentmesh.core.model import Message, Receipt, Slice
+from agentmesh.errors import ProtocolError
+
+OLDEST_PROTOCOL = 1
+NEWEST_PROTOCOL = 1
+LARGEST_FRAME = 1024 * 1024
+"""Bytes of kind and body together."""
+CHUNK = 256 * 1024
+"""Bytes of a file in one frame."""
+_LENGTH = 4
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """The first frame of each side."""
+
+    KIND: ClassVar[int] = 1
+    host: str
+    version: str
+    """The sender's agentmesh version, for people."""
+    oldest: int = OLDEST_PROTOCOL
+    newest: int = NEWEST_PROTOCOL
+    channel: str = "link"
+    """``link`` for the conversation that lasts, ``drop`` for one file."""
+
+
+class SliceNews(msgspec.Struct, frozen=True):
+    """The sender's slice, on connecting and whenever it changed."""
+
+    KIND: ClassVar[int] = 2
+    slice: Slice
+
+
+class Deliver(msgspec.Struct, frozen=True):
+    """A message for a pane of the receiving host. Sent again with the same id, it is answered, not repeated."""
+
+    KIND: ClassVar[int] = 3
+    message: Message
+
+
+class ReceiptNews(msgspec.Struct, frozen=True):
+    """How far a message got: once when it is stored, once when it has ended."""
+
+    KIND: ClassVar[int] = 4
+    receipt: Receipt
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that the sender wants to drop."""
+
+    KIND: ClassVar[int] = 5
+    sender: str
+    name: str
+    size: int
+    sha256: str
+    """64 hexadecimal digits, of the whole content."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The receiver wants the offered file's bytes from an offset on."""
+
+    KIND: ClassVar[int] = 6
+    offset: int
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """The next bytes of the file. Its body is raw."""
+
+    KIND: ClassVar[int] = 7
+    data: bytes
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """The file is whole, verified and durable under this path, which begins with ``~`` where it is in the home."""
+
+    KIND: ClassVar[int] = 8
+    path: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The receiver does not take the offered file."""
+
+    KIND: ClassVar[int] = 9
+    reason: str
+
+
+class Bye(msgspec.Struct, frozen=True):
+    """The sender closes the conversation, and why."""
+
+    KIND: ClassVar[int] = 10
+    reason: str
+
+
+Frame = Hello | SliceNews | Deliver | ReceiptNews | Offer | Ready | Chunk | Dropped | Refusal | Bye
+
+# Append only: these numbers are spoken by other hosts, of other versions.
+_FRAMES: dict[int, type[Frame]] = {
+    frame.KIND: frame for frame in (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye)
+}
+_RAW_KIND = Chunk.KIND
+_ENCODER = msgspec.json.Encoder()
+_DECODERS = {kind: msgspec.json.Decoder(frame) for kind, frame in _FRAMES.items() if kind != _RAW_KIND}
+
+
+def encode(frame: Frame) -> bytes:
+    r"""Return a frame as bytes. Raises ProtocolError when it is larger than a frame may be.
+
+    >>> encode(Ready(0))
+    b'\x00\x00\x00\r\x06{"offset":0}'
+    """
+    body = frame.data if isinstance(frame, Chunk) else _ENCODER.encode(frame)
+    length = len(body) + 1
+    if length > LARGEST_FRAME:
+        raise ProtocolError(reason=f"a frame of {length:,} bytes is larger than {LARGEST_FRAME:,}")
+    return length.to_bytes(_LENGTH, "big") + frame.KIND.to_bytes(1, "big") + body
+
+
+def _decode(kind: int, body: bytes) -> Frame | None:
+    if kind == _RAW_KIND:
+        return Chunk(body)
+    if kind not in _DECODERS:
+        return None
+    try:
+        return _DECODERS[kind].decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(reason=f"a frame of kind {kind} is malformed ({error})") from error
+
+
+class Decoder:
+    r"""Turns the bytes of one direction into frames, however they are cut. Unknown kinds are passed over.
+
+    >>> decoder = Decoder()
+    >>> whole = encode(Ready(7))
+    >>> decoder.feed(whole[:6]), decoder.feed(whole[6:])
+    ([], [Ready(offset=7)])
+    """
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    @property
+    def pending(self) -> bytes:
+        """The bytes of a frame that isn't whole yet."""
+        return bytes(self._pending)
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the frames that are whole now. Raises ProtocolError; nothing can be decoded after that."""
+        self._pending += data
+        frames: list[Frame] = []
+        while len(self._pending) >= _LENGTH:
+            length = int.from_bytes(self._pending[:_LENGTH], "big")
+            if not 1 <= length <= LARGEST_FRAME:
+                raise ProtocolError(reason=f"a frame claims {length:,} bytes")
+            if len(self._pending) < _LENGTH + length:
+                break
+            kind = self._pending[_LENGTH]
+            body = bytes(self._pending[_LENGTH + 1 : _LENGTH + length])
+            del self._pending[: _LENGTH + length]
+            if (frame := _decode(kind, body)) is not None:
+                frames.append(frame)
+        return frames

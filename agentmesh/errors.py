@@ -1,0 +1,91 @@
+"""Every error that a person may meet. A class's docstring is the sentence that is read; its fields are filled in."""
+
+from typing import ClassVar
+
+
+class AgentmeshError(Exception):
+    """Something failed: {reason}."""
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__(facts)
+        self.facts = facts
+
+    def __str__(self) -> str:
+        sentence = " ".join((self.__doc__ or "").split())
+        return sentence.format(**self.facts)
+
+
+class UsageError(AgentmeshError):
+    """{reason} Try `{program} --help`."""
+
+    exit_code = 1
+
+
+class BadBody(AgentmeshError):
+    """The message can't be sent: {reason}."""
+
+    exit_code = 1
+
+
+class BadFile(AgentmeshError):
+    """Can't send {path}: {reason}."""
+
+    exit_code = 1
+
+
+class BadConfiguration(AgentmeshError):
+    """{path} can't be used: {reason}."""
+
+    exit_code = 1
+
+
+class UnknownAddress(AgentmeshError):
+    """No pane is called {address}. {hint}See `agentmesh list`."""
+
+    exit_code = 2
+
+
+class AmbiguousAddress(AgentmeshError):
+    """{address} could be any of: {candidates}. Use more of the name."""
+
+    exit_code = 2
+
+
+class NotInPane(AgentmeshError):
+    """Only a registered pane can be identified, and the command doesn't run in one. Run it inside tmux."""
+
+    exit_code = 2
+
+
+class TmuxFailed(AgentmeshError):
+    """tmux could not be asked: {reason}."""
+
+
+class PaneGone(AgentmeshError):
+    """The pane {pane} no longer exists. See `agentmesh list`."""
+
+
+class Unreachable(AgentmeshError):
+    """{host} can't be reached: {reason}."""
+
+
+class ProtocolError(AgentmeshError):
+    """The other side speaks something that isn't the agentmesh protocol: {reason}."""
+
+
+class DropFailed(AgentmeshError):
+    """{name} could not be dropped on {host}: {reason}."""
+
+
+class NoAgent(AgentmeshError):
+    """No agent runs here. Start it with `agentmesh run`."""
+
+
+class AlreadyRunning(AgentmeshError):
+    """An agent already runs for {home}. Stop it with `agentmesh stop`, or look at it with `agentmesh status`."""
+
+
+class StoreFailed(AgentmeshError):
+    """The database {path} can't be used: {reason}."""

@@ -1,0 +1,66 @@
+"""The door to SQLite: one connection on one thread, every change a transaction that is on disk when it returns."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from agentmesh.errors import StoreFailed
+from agentmesh.store.migrations import migrate
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BUSY_SECONDS = 10.0
+"""How long a transaction waits for another process's."""
+
+
+class Database:
+    """The host's durable state. The functions that it runs get the connection as their first argument."""
+
+    def __init__(self, path: Path, thread: ThreadPoolExecutor, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._thread = thread
+        self._connection = connection
+
+    async def write(
+        self, change: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a function in a transaction; when this returns, what it wrote is durable. Raises StoreFailed."""
+
+        def transaction() -> R:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                with self._connection:
+                    return change(self._connection, *args, **kwargs)
+            except sqlite3.Error as error:
+                raise StoreFailed(path=self._path, reason=error) from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    migrate(connection)
+    return connection
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open the database, made or migrated as needed. Raises StoreFailed."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="database") as thread:
+        loop = asyncio.get_running_loop()
+        try:
+            connection = await loop.run_in_executor(thread, _connect, path)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreFailed(path=path, reason=error) from error
+        try:
+            yield Database(path, thread, connection)
+        finally:
+            await loop.run_in_executor(thread, connection.close)

@@ -1,0 +1,59 @@
+"""Messages that this host has accepted for its panes, and their journal. Each function runs in one transaction."""
+
+import sqlite3
+
+import msgspec
+
+from agentmesh.core.delivery import Event, State, step
+from agentmesh.core.model import Message, Receipt
+from agentmesh.store import outbox
+
+
+def store(connection: sqlite3.Connection, message: Message) -> tuple[Receipt, bool]:
+    """Take a message in, once. Returns its receipt, and whether it is new."""
+    known = find(connection, message.id)
+    if known is not None:
+        return known, False
+    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=step(State.ACCEPTED, Event.STORE))
+    connection.execute(
+        "INSERT INTO inbox (id, address, state, message, receipt) VALUES (?, ?, ?, ?, ?)",
+        (message.id, message.to, receipt.state, msgspec.json.encode(message), msgspec.json.encode(receipt)),
+    )
+    return receipt, True
+
+
+def accept_and_store(connection: sqlite3.Connection, message: Message) -> Receipt:
+    """Take a message of this host for a pane of this host, in one transaction."""
+    outbox.accept(connection, message)
+    receipt, _ = store(connection, message)
+    outbox.record(connection, receipt)
+    return receipt
+
+
+def advance(connection: sqlite3.Connection, receipt: Receipt, event: Event) -> Receipt:
+    """Journal a step of a message's life, with what the receipt says now. Raises IllegalEvent, changing nothing."""
+    advanced = msgspec.structs.replace(receipt, state=step(receipt.state, event))
+    connection.execute(
+        "UPDATE inbox SET state = ?, receipt = ? WHERE id = ?",
+        (advanced.state, msgspec.json.encode(advanced), advanced.id),
+    )
+    outbox.record(connection, advanced)
+    return advanced
+
+
+def find(connection: sqlite3.Connection, identifier: str) -> Receipt | None:
+    """Return how far a message for this host got."""
+    row = connection.execute("SELECT receipt FROM inbox WHERE id = ?", (identifier,)).fetchone()
+    return msgspec.json.decode(row[0], type=Receipt) if row else None
+
+
+def unended(connection: sqlite3.Connection) -> list[tuple[Message, Receipt]]:
+    """Return the messages whose delivery was begun or not yet tried, oldest first."""
+    rows = connection.execute(
+        "SELECT message, receipt FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
+        (State.STORED, State.PASTING, State.PASTED),
+    )
+    return [
+        (msgspec.json.decode(message, type=Message), msgspec.json.decode(receipt, type=Receipt))
+        for message, receipt in rows
+    ]

@@ -1,0 +1,33 @@
+"""The database's shape, step by step. Append only: earlier steps are already on other hosts' disks."""
+
+import sqlite3
+
+MIGRATIONS = (
+    """
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+    CREATE TABLE slices (host TEXT PRIMARY KEY, slice BLOB NOT NULL) STRICT;
+    CREATE TABLE outbox (
+        id TEXT PRIMARY KEY,
+        host TEXT NOT NULL,
+        state TEXT NOT NULL,
+        message BLOB NOT NULL,
+        receipt BLOB
+    ) STRICT;
+    CREATE INDEX outbox_by_state ON outbox (state);
+    CREATE TABLE inbox (
+        id TEXT PRIMARY KEY,
+        address TEXT NOT NULL,
+        state TEXT NOT NULL,
+        message BLOB NOT NULL,
+        receipt BLOB
+    ) STRICT;
+    CREATE INDEX inbox_by_state ON inbox (state);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to the newest shape, each step in a transaction of its own."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")
