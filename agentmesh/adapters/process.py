@@ -51,16 +51,9 @@ def read_table() -> Table:
     if sys.platform == "linux":
         found = (read_process(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit())
         return {process.pid: process for process in found if process}
-    listing = subprocess.run(
-        [
-            "ps",
-            "-axo",  # noqa: S607 (POSIX names it; its path differs by system)
-            "pid=,ppid=,pgid=,tpgid=,command=",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    command = ["ps", "-axo", "pid=,ppid=,pgid=,tpgid=,command="]
+    # POSIX names ps(1); where it lies differs by system.
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S607
     rows = (line.split(maxsplit=4) for line in listing.splitlines())
     return {
         int(pid): Process(

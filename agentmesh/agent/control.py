@@ -1,5 +1,6 @@
 """What this host's commands may ask of the agent, and the answers. One method a command."""
 
+import asyncio
 import os
 import time
 import uuid
@@ -135,8 +136,9 @@ class Control:
         code = 0
         with ExitStack() as opened:
             files = [opened.enter_context(Outgoing(_path(name, request))) for name in words.files]
-            for match in matches:
-                receipt, shown = await self._send_to(match, body, files, sender, force=force)
+            # Each recipient is served at once; what became of each is told in the order named.
+            sending = (self._send_to(match, body, files, sender, force=force) for match in matches)
+            for match, (receipt, shown) in zip(matches, await asyncio.gather(*sending), strict=True):
                 await _report(receipt, match, shown, words, answer)
                 code = max(code, EXIT_CODES[receipt.state])
         return code
