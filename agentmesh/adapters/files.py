@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -106,13 +107,11 @@ class Outgoing:
     def __init__(self, path: Path) -> None:
         """Open and measure a file. Raises BadFile."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            self._file = open(descriptor, "rb")  # noqa: PTH123, SIM115 (closed by `with`)
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise BadFile(path=path, reason="it isn't a regular file; pack a folder first, with tar")
+            self._file = path.open("rb")
         except OSError as error:
             raise BadFile(path=path, reason=error.strerror or error) from error
-        if not path.is_file():
-            self._file.close()
-            raise BadFile(path=path, reason="it isn't a regular file; pack a folder first, with tar")
         self.name = path.name
         self.sha256 = hashlib.file_digest(self._file, "sha256").hexdigest()
         self.size = self._file.tell()

@@ -1,5 +1,6 @@
 """The process table: who is whose parent, what stands in front of a terminal. Linux's /proc, elsewhere ps(1)."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 _PROC = Path("/proc")
+_POLL_SECONDS = 2.0
 _INTERPRETERS = ("python", "node", "bun", "deno", "ruby", "perl", "bash", "sh", "dash", "zsh")
 _SHELL_OPTIONS_WITH_VALUE = {"--rcfile", "--init-file", "-O", "-o", "+O", "+o"}
 _READ_SYSCALLS = {("x86_64", "0"), ("aarch64", "63"), ("riscv64", "63"), ("armv7l", "3"), ("i686", "3")}
@@ -53,7 +55,7 @@ def read_table() -> Table:
         return {process.pid: process for process in found if process}
     command = ["ps", "-axo", "pid=,ppid=,pgid=,tpgid=,command="]
     # POSIX names ps(1); where it lies differs by system.
-    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S607
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = (line.split(maxsplit=4) for line in listing.splitlines())
     return {
         int(pid): Process(
@@ -73,6 +75,25 @@ def ancestors(pid: int) -> Iterator[int]:
     while pid > 1 and (process := read_process(pid)) is not None:
         yield pid
         pid = process.parent
+
+
+async def until_ended(pid: int) -> None:
+    """Return when a process has ended, though it isn't our child: at once on Linux (pidfd_open(2)), else soon."""
+    if sys.platform != "linux":
+        while read_process(pid) is not None:  # noqa: ASYNC110 (no event tells of it there)
+            await asyncio.sleep(_POLL_SECONDS)
+        return
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def in_front(pane_pid: int, table: Table | None = None) -> list[Process]:

@@ -34,6 +34,7 @@ def _clean(variable: str) -> str:
 
 _RECORD_FORMAT = _FIELD.join(
     [
+        "#{pid}",
         "#{start_time}-#{pid}",
         "#{session_id}",
         _clean("session_name"),

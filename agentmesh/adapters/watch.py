@@ -6,9 +6,12 @@ from pathlib import Path
 from watchfiles import awatch
 
 
-async def changes(*files: Path) -> AsyncIterator[set[Path]]:
-    """Yield the watched files that changed, many changes as one. Their folders must exist; the files need not."""
-    wanted = set(files)
-    async for seen in awatch(*{file.parent for file in files}, debounce=10, step=1, recursive=False):
-        if changed := wanted & {Path(path) for _, path in seen}:
-            yield changed
+async def changes(file: Path, folder: Path) -> AsyncIterator[None]:
+    """Yield when a file was written, or something in a folder came or went; many changes are one.
+
+    The file's folder and the other must exist; the file need not.
+    """
+    async for seen in awatch(file.parent, folder, debounce=10, step=1, recursive=False):
+        paths = {Path(path) for _, path in seen}
+        if file in paths or any(path.parent == folder for path in paths):
+            yield

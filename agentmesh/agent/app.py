@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from agentmesh.adapters import files, ipc, ssh
+from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent.control import Control
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.launchers import write_launchers
@@ -68,6 +69,7 @@ async def assembled(paths: Paths) -> AsyncIterator[Agent]:
 def prepare(paths: Paths) -> None:
     """See that our folders exist, closed to others, and that the host has its key and its launchers."""
     try:
+        files.make_private_folder(socket_folder())  # as tmux would make it: it is watched for new servers
         for folder in (paths.home, paths.spool, paths.pane_locks, paths.buffers, paths.bin, paths.log.parent):
             files.make_private_folder(folder)
         paths.event.touch(mode=0o600)
@@ -94,8 +96,7 @@ async def run(paths: Paths) -> None:
             loop.add_signal_handler(number, agent.stopping.set)
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
-        agent.tasks.start("scan on events", agent.scanner.scan_on_events())
-        agent.tasks.start("scan regularly", agent.scanner.scan_regularly())
+        agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.links.dial()
         await agent.postman.recover(agent.links, agent.tasks.start)
         log.info("agent is running", home=paths.home, pid=os.getpid())

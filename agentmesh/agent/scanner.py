@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from agentmesh.adapters import process
-from agentmesh.adapters.tmux import TmuxServer, find_sockets
+from agentmesh.adapters.tmux import TmuxServer, find_sockets, socket_folder
 from agentmesh.adapters.watch import changes
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
+from agentmesh.agent.tasks import Tasks
 from agentmesh.config import Config, Paths, hooks_file
 from agentmesh.core.inventory import Listing, take_inventory
 from agentmesh.core.model import Profile
@@ -30,6 +32,9 @@ class Scanner:
         self._replica = replica
         self._servers: dict[str, TmuxServer] = {}
         self._scanning = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._pids: set[int] = set()
+        self._watched: set[int] = set()
         self._hooks = hooks_file()
         self._expected_hooks = self._hooks.read_text().count("\nset-hook ")
         self.failures: dict[str, str] = {}
@@ -71,16 +76,34 @@ class Scanner:
             held = tuple(pane for pane in own if pane.server in kept)
             return await self._replica.publish((*panes, *held))
 
-    async def scan_on_events(self) -> None:
-        """Scan whenever a tmux hook has spoken; events during a scan are one more scan."""
-        async for _ in changes(self._paths.event):
-            await self.scan()
+    async def keep_scanning(self, tasks: Tasks) -> None:
+        """Scan whenever a hook has spoken, a server has come or gone, and at every resync interval.
 
-    async def scan_regularly(self) -> None:
-        """Scan at every resync interval, though nothing was heard."""
+        Events during a scan are one more scan.
+        """
+        tasks.start("watch tmux", self._watch_files())
         while True:
-            await asyncio.sleep(self._config.sync.interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._config.sync.interval):
+                    await self._wanted.wait()
+            self._wanted.clear()
             await self.scan()
+            for pid in self._pids - self._watched:
+                self._watched.add(pid)
+                tasks.start(f"watch tmux server {pid}", self._watch_server(pid))
+
+    async def _watch_files(self) -> None:
+        """Ask for a scan when a hook has touched its file, or a server has made its socket."""
+        self._wanted.set()
+        async for _ in changes(self._paths.event, socket_folder()):
+            self._wanted.set()
+
+    async def _watch_server(self, pid: int) -> None:
+        """Ask for a scan when a server has ended: it runs no hook then, and leaves its socket behind."""
+        await process.until_ended(pid)
+        self._watched.discard(pid)
+        self._pids.discard(pid)
+        self._wanted.set()
 
     def _find_servers(self) -> None:
         known = {server.path for server in self._servers.values()}
@@ -99,11 +122,13 @@ class Scanner:
             if scan.hooks < self._expected_hooks:
                 await server.load_hooks(self._hooks, self._paths.home)
                 log.info("tmux hooks loaded", server=server.name)
+                scan = await server.scan()  # what changed before the hooks were there was not heard
         except TmuxFailed as error:
             self.failures[server.name] = str(error)
             log.warning("scan failed; the last slice stands", server=server.name, reason=error)
             return None
         self.failures.pop(server.name, None)
+        self._pids |= {record.server_pid for record in scan.panes}
         return Listing(server.name, scan.panes)
 
     def _programs_in_front(self, listings: list[Listing]) -> dict[int, str]:

@@ -13,6 +13,7 @@ from agentmesh.core.registry import FORMER_SECONDS
 class PaneRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One pane, as ``tmux list-panes -a`` tells of it. A window linked into two sessions is told of twice."""
 
+    server_pid: int
     server_start: str
     session_id: str
     session: str
