@@ -1,9 +1,11 @@
 """A mesh on namespaced hosts: each runs the agent, has the others as peers, and offers panes to send to."""
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
 
+import msgspec
+
+from agentmesh.cli.agent import Status
 from tests.e2e.hosts import Host, Network
 from tests.eventually import eventually
 
@@ -27,18 +29,18 @@ def make_mesh(network: Network, names: Sequence[str]) -> list[Host]:
     for host in hosts:
         start_agent(host)
     for host in hosts:
-        eventually(lambda host=host: all_up(host), f"{host.name} has links to all", network.diagnose)
+        eventually(partial(all_up, host), f"{host.name} has links to all", network.diagnose)
     return hosts
 
 
 def all_up(host: Host) -> bool:
     """Tell whether a host has dialled each of its peers."""
-    return all(peer["state"] == "up" for peer in status(host)["peers"])
+    return all(peer.state == "up" for peer in status(host).peers)
 
 
-def status(host: Host) -> Any:
+def status(host: Host) -> Status:
     """Return what the host's agent says of itself."""
-    return json.loads(host.run("agentmesh", "status", "--json").stdout)
+    return msgspec.json.decode(host.run("agentmesh", "status", "--json").stdout, type=Status)
 
 
 def addresses(host: Host) -> list[str]:

@@ -155,12 +155,12 @@ def test_an_unreachable_host_is_said_and_its_entries_stay(network: Network, hub:
         assert "worker-1-foo-bar" in addresses(hub)
     finally:
         network.mend("worker-1")
-    eventually(lambda: status(hub)["peers"][0]["state"] == "up", "the link is back", network.diagnose, seconds=40)
+    eventually(lambda: status(hub).peers[0].state == "up", "the link is back", network.diagnose, seconds=40)
     assert "x\n" not in screen(worker, "foo:bar")
 
 
 def test_a_killed_agent_is_back_with_its_registry(hub: Host, worker: Host) -> None:
-    pid = status(worker)["pid"]
+    pid = status(worker).pid
     worker.run("kill", "-9", str(pid))
     start_agent(worker)
     hub.run("notify-pane", "worker-1-foo-bar", "after the crash", timeout=60)

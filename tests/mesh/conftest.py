@@ -1,0 +1,41 @@
+"""Hosts of a test's own, on loopback."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mesh.local import LocalHost, befriend
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    # Sockets lie below it, and a socket's path may have 108 bytes (unix(7)).
+    folder = Path(tempfile.mkdtemp(prefix="am-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def host(root: Path) -> Iterator[LocalHost]:
+    host = LocalHost("solo", root)
+    try:
+        host.start()
+        yield host
+    finally:
+        host.end()
+
+
+@pytest.fixture(scope="module")
+def pair(root: Path) -> Iterator[tuple[LocalHost, LocalHost]]:
+    hosts = LocalHost("left", root), LocalHost("right", root)
+    try:
+        for host in hosts:
+            host.start()
+        befriend(hosts)
+        yield hosts
+    finally:
+        for host in hosts:
+            host.end()

@@ -1,0 +1,127 @@
+"""A host on this machine: a home, a tmux server and an agent of its own, reached by loopback alone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agentmesh.cli.agent import Status
+from agentmesh.core.model import Receipt
+from tests.eventually import eventually
+from tests.tmux import RealTmux
+
+STOP_SECONDS = 15.0
+
+
+class LocalHost:
+    """The agent runs from ``start`` on; ``end`` stops all that was started."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.home = root / name
+        self.agents = self.home / ".agents"
+        self.agents.mkdir(parents=True, mode=0o700)
+        (self.agents / "self.conf").write_text(f"{name}\n")
+        (self.agents / "config.toml").write_text('[listen]\naddress = "127.0.0.1:0"\n')
+        self.tmux = RealTmux(self.home, self.home)
+        self.environment = self.tmux.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        self.tmux.run("new-session", "-d", "-s", "dev", "-n", "first", "-x", "100", "-y", "30", "cat")
+        self._agent: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """What the agent has written."""
+        return (self.home / "agent.out").read_text()
+
+    def start(self) -> None:
+        """Run the agent, and wait until it answers."""
+        with (self.home / "agent.out").open("ab") as log:
+            self._agent = subprocess.Popen(
+                [sys.executable, "-m", "agentmesh", "run"], env=self.environment, cwd=self.home, stdout=log, stderr=log
+            )
+        eventually(lambda: self.run("agentmesh", "status").returncode == 0, "the agent answers", lambda: self.log)
+
+    def kill(self) -> None:
+        """End the agent as a crash does."""
+        assert self._agent is not None
+        self._agent.kill()
+        self._agent.wait(STOP_SECONDS)
+
+    def end(self) -> None:
+        """Stop the agent and the tmux server."""
+        if self._agent is not None and self._agent.poll() is None:
+            self._agent.terminate()
+            self._agent.wait(STOP_SECONDS)
+        self.tmux.end()
+
+    def run(
+        self, *words: str, stdin: bytes = b"", environment: Mapping[str, str] = {}
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as this host's user."""
+        done = subprocess.run(
+            words,
+            env={**self.environment, **environment},
+            cwd=self.home,
+            input=stdin,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def notify(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run notify-pane."""
+        return self.run("notify-pane", *words, environment=environment)
+
+    def receipt(self, *words: str) -> Receipt:
+        """Run notify-pane and return its receipt."""
+        return msgspec.json.decode(self.notify(*words, "--json").stdout, type=Receipt)
+
+    def addresses(self) -> list[str]:
+        """Return every address that this host knows."""
+        return self.notify("--list").stdout.split()
+
+    def status(self) -> Status:
+        """Return what the agent says of itself."""
+        return msgspec.json.decode(self.run("agentmesh", "status", "--json").stdout, type=Status)
+
+    def all_up(self) -> bool:
+        """Tell whether the agent has dialled each of its peers."""
+        return all(peer.state == "up" for peer in self.status().peers)
+
+    def open(self, window: str, *command: str | Path) -> str:
+        """Open a window, wait until it is registered, and return its pane's id."""
+        pane = self.tmux.new_window(window, *map(str, command))
+        address = f"{self.name}-dev-{window}"
+        eventually(lambda: address in self.addresses(), f"{address} is registered", self.addresses)
+        return pane
+
+
+def befriend(hosts: Sequence[LocalHost]) -> None:
+    """Make hosts whose agents run each other's peers, with links between all."""
+    ports = {host.name: host.status().listening.rpartition(":")[2] for host in hosts}
+    for host in hosts:
+        others = [other for other in hosts if other is not host]
+        folder = host.home / ".ssh"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        keys = {other.name: (other.agents / "key.pub").read_text() for other in others}
+        (folder / "config").write_text(
+            "".join(
+                f"Host {name}\n  HostName 127.0.0.1\n  Port {ports[name]}\n  IdentityFile {host.agents}/key\n"
+                for name in keys
+            )
+        )
+        (folder / "known_hosts").write_text("".join(f"[127.0.0.1]:{ports[name]} {key}" for name, key in keys.items()))
+        (host.agents / "authorized_keys").write_text("".join(keys.values()))
+        (host.agents / "peers.conf").write_text("".join(f"{name}\n" for name in keys))
+    for host in hosts:
+        assert host.run("agentmesh", "sync").returncode == 0
+    for host in hosts:
+        eventually(
+            host.all_up,
+            f"{host.name} has links to all",
+            host.status,
+        )
