@@ -1,54 +1,57 @@
 """notify-pane: hand the words to the agent and show what it answers. Standard library only; this is the hot path.
 
-It imports next to nothing, because starting Python is most of what a message costs. `agentmesh.adapters.ipc` describes
-what is spoken here. With no agent running, the same work is done in this process.
+It imports next to nothing, because starting Python is most of what a message costs: the launcher skips ``site``, and
+then even ``os`` isn't loaded yet. `agentmesh.adapters.ipc` describes what is spoken here. With no agent running, the
+same work is done in this process.
 """
 
 import _socket
-import os
+import posix
 import sys
 
-_VARIABLES = ("AGENT_NAME", "AGENT_ROLE", "AGENT_SCOPE", "FORCE_SEND", "SKIP_DISMISS", "TMUX_PANE")
+_VARIABLES = (b"AGENT_NAME", b"AGENT_ROLE", b"AGENT_SCOPE", b"FORCE_SEND", b"SKIP_DISMISS", b"TMUX_PANE")
 
 
 def main() -> None:
     """Run the command and exit with its code."""
-    words = ["notify-pane", *sys.argv[1:]]
-    connection = _connect(os.environ.get("AGENTMESH_HOME") or os.path.expanduser("~/.agents"))  # noqa: PTH111 (pathlib is slow to import)
+    connection = _connect()
     if connection is None:
-        _without_agent(words)
+        _without_agent(["notify-pane", *sys.argv[1:]])
         return
     try:
-        code = _converse(connection, words)
+        code = _converse(connection)
     except (OSError, EOFError):
-        sys.stderr.write("notify-pane: the agent went away before it answered; see `agentmesh status`.\n")
+        sys.stderr.write("notify-pane: the agent went away before it answered; look at the pane.\n")
         code = 7
     except KeyboardInterrupt:
         code = 130
     sys.stdout.flush()
-    os._exit(code)  # nothing is left to do, and the interpreter's own end takes milliseconds
+    posix._exit(code)  # noqa: SLF001 (nothing is left to do, and the interpreter's own end takes milliseconds)
 
 
-def _connect(home: str) -> "_socket.socket | None":
+def _connect() -> "_socket.socket | None":
+    variables = posix.environ
+    home = variables.get(b"AGENTMESH_HOME") or variables.get(b"HOME", b"") + b"/.agents"
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    for path in (_read_pointer, str):
+    for find in (_pointed, bytes):
         try:
-            connection.connect(path(home + "/agent.sock"))
+            connection.connect(find(home + b"/agent.sock"))
         except OSError:
             continue
         return connection
     return None
 
 
-def _read_pointer(path: str) -> str:
+def _pointed(path: bytes) -> bytes:
     """Return where the socket is when its own path would be too long for one."""
-    with open(path + ".path") as file:  # noqa: PTH123 (pathlib is slow to import)
+    with open(path + b".path", "rb") as file:  # noqa: PTH123 (pathlib is slow to import)
         return file.read().strip()
 
 
-def _converse(connection: "_socket.socket", words: list[str]) -> int:
-    shared = [f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ]
-    body = os.fsencode("\0".join([_folder(), *shared, "", *words]))
+def _converse(connection: "_socket.socket") -> int:
+    shared = [name + b"=" + posix.environ[name] for name in _VARIABLES if name in posix.environ]
+    words = [word.encode(sys.getfilesystemencoding(), "surrogateescape") for word in sys.argv[1:]]
+    body = b"\0".join([_folder(), *shared, b"", b"notify-pane", *words])
     connection.sendall(b"AMC1" + len(body).to_bytes(4, "big") + body)
     while True:
         kind = _read(connection, 1)
@@ -68,11 +71,11 @@ def _converse(connection: "_socket.socket", words: list[str]) -> int:
             raise EOFError
 
 
-def _folder() -> str:
+def _folder() -> bytes:
     try:
-        return os.getcwd()  # noqa: PTH109 (as above)
+        return posix.getcwdb()
     except FileNotFoundError:
-        return "/"  # it was removed under us; only relative paths need it
+        return b"/"  # it was removed under us; only relative paths need it
 
 
 def _read(connection: "_socket.socket", length: int) -> bytes:

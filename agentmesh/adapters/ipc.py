@@ -25,6 +25,8 @@ from agentmesh.errors import AgentmeshError, NoAgent, ProtocolError, Unreachable
 MAGIC = b"AMC1"
 LARGEST_REQUEST = 4 * 1024 * 1024
 """Bytes; the longest argument list that Linux takes is near it."""
+LAST_WORDS_SECONDS = 0.5
+"""How long commands may take to hear their answer when the agent stops."""
 _LENGTH = 4
 _CREDENTIALS = struct.Struct("3i")  # unix(7): pid, uid, gid
 _LOCAL_PEERPID = 2  # macOS, sys/un.h
@@ -82,16 +84,13 @@ async def converse(
     """Serve one connection: a command's, or, with the bytes already read from it, another agent's."""
     try:
         begin = await reader.readexactly(len(MAGIC))
-        if begin != MAGIC:
+        if begin == MAGIC:
+            request = await _read_request(reader, _peer_pid(writer))
+            await on_request(request, Answer(reader, writer))
+        else:
             await on_peer(reader, writer, begin)
-            return
-        length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
-        if length > LARGEST_REQUEST:
-            raise ProtocolError(reason=f"a request claims {length:,} bytes")
-        request = _read_request(await reader.readexactly(length), _peer_pid(writer))
-        await on_request(request, Answer(reader, writer))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass  # the command went away; what it began is on disk
+    except (asyncio.IncompleteReadError, ConnectionError, ProtocolError):
+        pass  # the command went away, or was none of ours; what it began is on disk
     finally:
         writer.close()
 
@@ -99,19 +98,29 @@ async def converse(
 @asynccontextmanager
 async def listening(path: Path, on_request: OnRequest, on_peer: OnPeer) -> AsyncIterator[None]:
     """Listen on the socket, in place of one that a dead agent has left; only this user can connect."""
+    conversations: set[asyncio.Task[None]] = set()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.ensure_future(converse(reader, writer, on_request, on_peer))
+        conversations.add(conversation)
+        conversation.add_done_callback(conversations.discard)
+
     path.unlink(missing_ok=True)  # noqa: ASYNC240 (a name in memory)
     before = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(
-            lambda reader, writer: converse(reader, writer, on_request, on_peer), path
-        )
+        server = await asyncio.start_unix_server(begin, path)
     finally:
         os.umask(before)
-    async with server:
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)  # noqa: ASYNC240 (as above)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 (as above)
+        server.close()
+        if conversations:
+            _, rest = await asyncio.wait(conversations, timeout=LAST_WORDS_SECONDS)
+            for conversation in rest:
+                conversation.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def ask(path: Path, *words: str) -> bytes:
@@ -165,7 +174,11 @@ class Refused(AgentmeshError):
         self.exit_code = exit_code  # type: ignore[misc]
 
 
-def _read_request(body: bytes, pid: int) -> Request:
+async def _read_request(reader: asyncio.StreamReader, pid: int) -> Request:
+    length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
+    if length > LARGEST_REQUEST:
+        raise ProtocolError(reason=f"a request claims {length:,} bytes")
+    body = await reader.readexactly(length)
     folder, *parts = body.decode(errors="surrogateescape").split("\0")
     if "" not in parts:
         raise ProtocolError(reason="a request has no words")

@@ -5,11 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
-_PROC = Path("/proc")
 _POLL_SECONDS = 2.0
 _INTERPRETERS = ("python", "node", "bun", "deno", "ruby", "perl", "bash", "sh", "dash", "zsh")
 _SHELL_OPTIONS_WITH_VALUE = {"--rcfile", "--init-file", "-O", "-o", "+O", "+o"}
@@ -36,22 +34,35 @@ def read_process(pid: int) -> Process | None:
     """Return a process, or None when there is none."""
     if sys.platform != "linux":
         return read_table().get(pid)
-    try:
-        # proc(5): "pid (comm) state ppid pgrp session tty_nr tpgid …"; comm may hold anything.
-        head, _, tail = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")
-        raw = (_PROC / str(pid) / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+    status, raw = _read_file(f"/proc/{pid}/stat"), _read_file(f"/proc/{pid}/cmdline")
+    if not status:
         return None
+    # proc(5): "pid (comm) state ppid pgrp session tty_nr tpgid …"; comm may hold anything.
+    head, _, tail = os.fsdecode(status).rpartition(")")
     _, parent, group, _, _, front, *_ = tail.split()
-    arguments = tuple(os.fsdecode(raw).rstrip("\0").split("\0")) if raw else ()
-    name = head.partition("(")[2]
-    return Process(pid=pid, parent=int(parent), group=int(group), front=int(front), name=name, arguments=arguments)
+    return Process(
+        pid=pid,
+        parent=int(parent),
+        group=int(group),
+        front=int(front),
+        name=head.partition("(")[2],
+        arguments=tuple(os.fsdecode(raw).rstrip("\0").split("\0")) if raw else (),
+    )
+
+
+def _read_file(path: str) -> bytes:
+    """Return what the kernel says in a file of /proc; nothing when the process is gone or closed to us."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a pathlib object costs more than the file)
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
 
 
 def read_table() -> Table:
     """Return every process."""
     if sys.platform == "linux":
-        found = (read_process(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit())
+        found = (read_process(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 (as below)
         return {process.pid: process for process in found if process}
     command = ["ps", "-axo", "pid=,ppid=,pgid=,tpgid=,command="]
     # POSIX names ps(1); where it lies differs by system.
@@ -115,11 +126,7 @@ def _descendants(first: Process) -> list[Process]:
     found, waiting = [first], [first.pid]
     while waiting:
         pid = waiting.pop()
-        try:
-            children = (_PROC / str(pid) / "task" / str(pid) / "children").read_text().split()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        for child in map(int, children):
+        for child in map(int, _read_file(f"/proc/{pid}/task/{pid}/children").split()):
             if process := read_process(child):
                 found.append(process)
                 waiting.append(child)
@@ -170,13 +177,12 @@ def is_interactive_shell(process: Process, shells: frozenset[str]) -> bool:
 
 def is_reading(process: Process, tty: str) -> bool:
     """Tell whether a process is known to wait in a read(2) of a terminal. False where the kernel doesn't say."""
-    folder = _PROC / str(process.pid)
+    number, *arguments = _read_file(f"/proc/{process.pid}/syscall").decode().split() or [""]
+    if not arguments or (os.uname().machine, number) not in _READ_SYSCALLS:
+        return False
     try:
-        number, *arguments = (folder / "syscall").read_text().split()
-        if not arguments or (os.uname().machine, number) not in _READ_SYSCALLS:
-            return False
-        return str((folder / "fd" / str(int(arguments[0], 16))).readlink()) == tty
-    except (OSError, ValueError):
+        return os.readlink(f"/proc/{process.pid}/fd/{int(arguments[0], 16)}") == tty  # noqa: PTH115 (as above)
+    except OSError:
         return False
 
 

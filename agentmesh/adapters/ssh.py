@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +155,8 @@ class _Server(asyncssh.SSHServer):
     def begin_auth(self, username: str) -> "MaybeAwait[bool]":  # noqa: ARG002 (any name will do: the key decides)
         # Read at each login, so that an edit of the file needs no restart.
         if self._connection is not None and self._authorized_keys.exists():
-            self._connection.set_authorized_keys(os.fspath(self._authorized_keys))
+            with suppress(ValueError):  # a file without a key lets nobody in
+                self._connection.set_authorized_keys(os.fspath(self._authorized_keys))
         return True
 
     def session_requested(self) -> _WireSession:

@@ -11,7 +11,7 @@ async def changes(file: Path, folder: Path) -> AsyncIterator[None]:
 
     The file's folder and the other must exist; the file need not.
     """
-    async for seen in awatch(file.parent, folder, debounce=10, step=1, recursive=False):
+    async for seen in awatch(file.parent, folder, debounce=10, step=10, recursive=False):
         paths = {Path(path) for _, path in seen}
         if file in paths or any(path.parent == folder for path in paths):
             yield

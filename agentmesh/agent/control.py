@@ -308,14 +308,15 @@ async def _report(receipt: Receipt, match: Match, body: str, words: Words, answe
     if match.renamed_from:
         await answer.write_error(f"notify-pane: {match.renamed_from} is now called {pane.address}.\n")
     if EXIT_CODES[receipt.state] == 0:
-        await answer.write_output(f"→ {pane.address} ({pane.host}[{receipt.target or pane.target}]): {body}\n")
+        target = without_controls(receipt.target or pane.target)
+        await answer.write_output(f"→ {pane.address} ({pane.host}[{target}]): {body}\n")
         if receipt.note:
-            await answer.write_error(f"notify-pane: {pane.address}: {receipt.note}.\n")
+            await answer.write_error(f"notify-pane: {pane.address}: {without_controls(receipt.note)}.\n")
         return
     seen = f": {receipt.readiness}" if receipt.readiness else ""
-    await answer.write_error(f"notify-pane: {pane.address}: {receipt.state}{seen}. {receipt.detail}\n")
-    for line in receipt.screen:
-        await answer.write_error(f"  | {without_controls(line)}\n")
+    complaint = [f"notify-pane: {pane.address}: {receipt.state}{seen}. {receipt.detail}"]
+    complaint += [f"  | {line}" for line in receipt.screen]
+    await answer.write_error("".join(f"{without_controls(line)}\n" for line in complaint))
     log.info("message not delivered", message=receipt.id, state=receipt.state)
 
 

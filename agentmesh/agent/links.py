@@ -91,7 +91,10 @@ class Links:
     @property
     def statuses(self) -> list[PeerStatus]:
         """How each peer of peers.conf stands."""
-        return [peer.status for peer in self._peers.values()]
+        return [
+            msgspec.structs.replace(peer.status, state="up", reason="") if self.has_link(alias) else peer.status
+            for alias, peer in self._peers.items()
+        ]
 
     def set_peers(self, aliases: list[str]) -> None:
         """Know these peers; leave those that are gone."""

@@ -8,7 +8,7 @@ from agentmesh.adapters import files
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
 from agentmesh.core.model import Pane, Slice, Version
-from agentmesh.core.registry import Registry, digest, merge, next_slice
+from agentmesh.core.registry import Registry, digest, is_sound, merge, next_slice
 from agentmesh.errors import AgentmeshError
 from agentmesh.store import slices
 from agentmesh.store.database import Database
@@ -26,6 +26,7 @@ class Replica:
         self._database = database
         self._members = {alias}
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
         self.registry: Registry = {}
         self.states: dict[str, str] = {}
         """How each host stands, in words: ``live``, ``stale since …``."""
@@ -67,6 +68,9 @@ class Replica:
         if part.host not in self._members:
             log.info("slice ignored: its host is not in peers.conf", peer=part.host)
             return
+        if not is_sound(part):
+            log.warning("slice ignored: it speaks for another host, or holds what no tmux says", peer=part.host)
+            return
         if merge(self.registry, part) is not self.registry:
             await self._keep(part)
 
@@ -89,8 +93,9 @@ class Replica:
     async def write_files(self) -> None:
         """Write local.toml and registry.toml, where their content changed."""
         states = {host: self.states.get(host, "stale") for host in self.registry} | {self._alias: "live"}
-        own, every = [self.own], list(self.registry.values())
-        await asyncio.to_thread(_write, self._paths, own, every, states)
+        async with self._writing:
+            own, every = [self.own], list(self.registry.values())
+            await asyncio.to_thread(_write, self._paths, own, every, states)
 
     async def _keep(self, part: Slice) -> None:
         # In memory first, so that two writers can't pass each other while the database works.

@@ -278,7 +278,7 @@ class _Delivery:
     async def _send_as_file(self) -> None:
         path, size = await self._typist.keep_text(self._message)
         self._text = tagged(self._message.sender, self._message.sent, announcement(path, size, ""))
-        self._note(f"its program can't be typed this text; it was sent as the file {path}")
+        self._note(f"it is too long to be typed there, and was sent as the file {path}")
 
     def _note(self, text: str) -> None:
         self._receipt = msgspec.structs.replace(self._receipt, note=text)

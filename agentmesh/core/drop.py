@@ -14,6 +14,7 @@ def safe_name(text: str) -> str:
     >>> safe_name("../../etc/passwd"), safe_name(".bashrc"), safe_name("a\nb.txt"), safe_name("..")
     ('etc-passwd', 'bashrc', 'a-b.txt', 'file')
     """
+    text = text.encode(errors="replace").decode()  # a file's name need not be UTF-8
     name = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).strip()
     name = re.sub(r"^[.\s-]+", "", name)
     stem, dot, ending = name.rpartition(".")

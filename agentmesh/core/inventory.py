@@ -1,6 +1,6 @@
 """From what tmux lists to the entries of a slice: addresses, the pane behind each, roles, former names. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from agentmesh.core.address import Address, matches_any, pane_address, settle_collisions, window_address
 from agentmesh.core.model import Pane
 from agentmesh.core.registry import FORMER_SECONDS
+from agentmesh.core.text import printable
 
 
 class PaneRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +83,7 @@ def take_inventory(
         ),
         key=lambda entry: entry.age,
     )
-    windows = {key: list(group) for key, group in groupby(entries, key=lambda entry: entry.window_key)}
+    windows = {key: _distinct(group) for key, group in groupby(entries, key=lambda entry: entry.window_key)}
     wanted = {key: _wanted(host, group[0].record) for key, group in windows.items()}
     earlier = {pane.window_key: pane for pane in before if "." not in pane.address}
     given = settle_collisions(wanted, {key: (pane.wanted, pane.address) for key, pane in earlier.items()})
@@ -111,6 +112,14 @@ def _is_registered(record: PaneRecord, exclude: Sequence[str]) -> bool:
     return not matches_any(record.session, exclude)
 
 
+def _distinct(group: Iterable[_Entry]) -> list[_Entry]:
+    """Return each pane once: a window linked twice into one session is listed at both indexes."""
+    panes: dict[str, _Entry] = {}
+    for entry in group:
+        panes.setdefault(entry.record.pane, entry)
+    return list(panes.values())
+
+
 def _wanted(host: str, record: PaneRecord) -> Address:
     return window_address(host, record.session, record.window, record.window_index)
 
@@ -137,19 +146,19 @@ def _pane(host: str, entry: _Entry, wanted: Address, address: Address, program: 
         address=address,
         host=host,
         target=f"{record.session}:{record.window_index}.{record.pane_index}",
-        session=record.session,
-        window=record.window,
+        session=printable(record.session),
+        window=printable(record.window),
         pane=record.pane,
         server=entry.server,
         window_key=entry.window_key,
         wanted=wanted,
         pid=record.pid,
-        command=record.command,
-        cwd=record.cwd,
+        command=printable(record.command),
+        cwd=printable(record.cwd),
         program=program,
-        role=record.role or program or record.command,
-        scope=record.scope or record.cwd,
-        handle=record.handle,
+        role=printable(record.role or program or record.command),
+        scope=printable(record.scope or record.cwd),
+        handle=printable(record.handle),
     )
 
 

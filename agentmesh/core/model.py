@@ -1,9 +1,16 @@
 """The values that the parts of agentmesh hand each other. Frozen; nothing here acts. Pure."""
 
+from typing import Annotated
+
 import msgspec
 
 from agentmesh.core.address import Address
 from agentmesh.core.delivery import State
+
+UnixTime = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""Seconds since 1970, to the end of the year 9999: what can be shown as a date."""
+MessageId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+"""Random. It also names files and tmux buffers: no other characters may come off the wire."""
 
 
 class Pane(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,7 +64,7 @@ class Slice(msgspec.Struct, frozen=True):
 
     host: str
     version: Version
-    time: int
+    time: UnixTime
     """When it was written, Unix seconds by its host's clock. Advisory."""
     panes: tuple[Pane, ...] = ()
 
@@ -65,14 +72,14 @@ class Slice(msgspec.Struct, frozen=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Text for one pane."""
 
-    id: str
-    """32 hexadecimal digits, random: the same message is stored and delivered once."""
+    id: MessageId
+    """The same message is stored and delivered once."""
     sender: str
     """The name shown to the reader."""
     to: Address
     host: str
     body: str
-    sent: int
+    sent: UnixTime
     """Unix seconds by the sender's clock; it is shown to the reader."""
     force: bool = False
 

@@ -10,7 +10,7 @@ import msgspec
 
 from agentmesh.core.box import BoxState, read_box
 from agentmesh.core.model import Profile
-from agentmesh.core.screen import PaneFacts, after_cursor, before_cursor
+from agentmesh.core.screen import PaneFacts, after_cursor, prompt_before_cursor
 
 
 class TtyFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +169,7 @@ def _flagged(facts: PaneFacts) -> Readiness | None:
 
 def _line_reader(facts: PaneFacts, tty: TtyFacts) -> Readiness:
     """Judge a program that reads whole lines: ready unless it asks, holds half a line, or leaves it to a shell."""
-    prompt = before_cursor(facts)
+    prompt = prompt_before_cursor(facts)
     if facts.alternate or after_cursor(facts).strip():
         return Readiness.UNKNOWN
     if _QUESTION.search(prompt):

@@ -1,6 +1,7 @@
 """The union of all slices: versions, merging, and finding the panes that a recipient's name means. Pure."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -17,12 +18,17 @@ from agentmesh.core.address import (
     Selector,
     matches_any,
     parse_selectors,
+    plain_name,
 )
 from agentmesh.core.model import Pane, Slice, Version
+from agentmesh.core.text import is_printable
 from agentmesh.errors import AmbiguousAddress, UnknownAddress
 
 FORMER_SECONDS = 24 * 3600
 """How long an address keeps working after its window got another."""
+
+_ADDRESS = re.compile(r"[A-Za-z0-9_.-]+")
+_TEXTS = ("target", "session", "window", "pane", "server", "command", "cwd", "program", "role", "scope", "handle")
 
 Registry = Mapping[str, Slice]
 """Host alias to that host's newest known slice."""
@@ -53,6 +59,18 @@ def merge(known: Registry, heard: Slice) -> Registry:
     if mine is not None and mine.version >= heard.version:
         return known
     return {**known, heard.host: heard}
+
+
+def is_sound(part: Slice) -> bool:
+    """Tell whether a slice from elsewhere speaks for its own host alone, in characters that harm no terminal."""
+    prefix = f"{plain_name(part.host)}-".lower()
+    return all(
+        pane.host == part.host
+        and pane.address.lower().startswith(prefix)
+        and _ADDRESS.fullmatch(pane.address)
+        and all(is_printable(getattr(pane, name)) for name in _TEXTS)
+        for pane in part.panes
+    )
 
 
 def entries(registry: Registry) -> list[Pane]:
@@ -132,10 +150,9 @@ def _by_name(known: list[Pane], text: str, now: int) -> Match:
     handled = [pane for pane in known if pane.handle.lower() == wanted and not _is_part(pane)]
     if handled:
         return Match(_only(handled, text))
-    renamed = [pane for pane in known if _lost_lately(pane, wanted, now)]
+    renamed = [pane for pane in known if now - _lost(pane, wanted) < FORMER_SECONDS]
     if renamed:
-        newest = max(renamed, key=lambda pane: max(pane.formerly.values()))
-        return Match(newest, renamed_from=text)
+        return Match(max(renamed, key=lambda pane: _lost(pane, wanted)), renamed_from=text)
     ending = [pane for pane in known if pane.address.lower().endswith(f"-{wanted}")]
     if ending:
         return Match(_only(ending, text))
@@ -157,8 +174,9 @@ def _only(found: list[Pane], typed: str) -> Pane:
     return found[0]
 
 
-def _lost_lately(pane: Pane, wanted: str, now: int) -> bool:
-    return any(former.lower() == wanted and now - lost < FORMER_SECONDS for former, lost in pane.formerly.items())
+def _lost(pane: Pane, wanted: str) -> int:
+    """Return when a window lost an address, in Unix seconds; 0 when it never had it."""
+    return max((lost for former, lost in pane.formerly.items() if former.lower() == wanted), default=0)
 
 
 def _suggestion(known: list[Pane], wanted: str) -> str:

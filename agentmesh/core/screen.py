@@ -139,6 +139,14 @@ def before_cursor(facts: PaneFacts) -> str:
     return plain(facts.rows[facts.cursor_row])[: facts.cursor_x] if facts.cursor_row < len(facts.rows) else ""
 
 
+def prompt_before_cursor(facts: PaneFacts) -> str:
+    """Return the text left of the cursor, with the rows above of which it is the wrapped rest."""
+    text, above = before_cursor(facts), facts.cursor_row
+    while text and above > 0 and len(wrapped := plain(facts.rows[above - 1])) >= facts.width:
+        text, above = wrapped + text, above - 1
+    return text
+
+
 def after_cursor(facts: PaneFacts) -> str:
     """Return the text at the cursor and right of it, in its row."""
     return plain(facts.rows[facts.cursor_row])[facts.cursor_x :] if facts.cursor_row < len(facts.rows) else ""

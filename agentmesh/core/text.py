@@ -54,6 +54,24 @@ def without_controls(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def is_printable(text: str) -> bool:
+    r"""Tell whether text holds no control character at all.
+
+    >>> is_printable("a b"), is_printable("a\nb")
+    (True, False)
+    """
+    return not re.search(r"[\x00-\x1f\x7f-\x9f]", text)
+
+
+def printable(text: str) -> str:
+    r"""Return text as one line without control characters.
+
+    >>> printable("/tmp/a\nb")
+    '/tmp/a b'
+    """
+    return " ".join(without_controls(text).split())
+
+
 def tagged(sender: str, sent: int, body: str) -> str:
     """Return the text as it stands in the pane.
 

@@ -3,7 +3,7 @@
 A frame is a 4-byte big-endian length (of what follows), a 1-byte kind, and a body: JSON, or raw bytes for a chunk.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -14,6 +14,9 @@ OLDEST_PROTOCOL = 1
 NEWEST_PROTOCOL = 1
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""It also names a file: no other characters may come off the wire."""
 CHUNK = 256 * 1024
 """Bytes of a file in one frame."""
 _LENGTH = 4
@@ -59,16 +62,16 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     KIND: ClassVar[int] = 5
     sender: str
     name: str
-    size: int
-    sha256: str
-    """64 hexadecimal digits, of the whole content."""
+    size: Count
+    sha256: Sha256
+    """Of the whole content."""
 
 
 class Ready(msgspec.Struct, frozen=True):
     """The receiver wants the offered file's bytes from an offset on."""
 
     KIND: ClassVar[int] = 6
-    offset: int
+    offset: Count
 
 
 class Chunk(msgspec.Struct, frozen=True):
