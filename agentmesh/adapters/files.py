@@ -82,7 +82,8 @@ def render_slices(slices: Iterable[Slice], states: Mapping[str, str]) -> bytes:
         host.add("state", states.get(part.host, ""))
         hosts.add(part.host, host)
         for pane in part.panes:
-            agents.add(pane.address, _render_pane(pane))
+            if pane.address not in agents:  # two hosts may claim one; the file must stay readable
+                agents.add(pane.address, _render_pane(pane))
     document.add("slices", hosts)
     document.add("agents", agents)
     return tomlkit.dumps(document).encode()
@@ -112,7 +113,7 @@ class Outgoing:
             self._file = path.open("rb")
         except OSError as error:
             raise BadFile(path=path, reason=error.strerror or error) from error
-        self.name = path.name
+        self.name = os.fsencode(path.name).decode(errors="replace")
         self.sha256 = hashlib.file_digest(self._file, "sha256").hexdigest()
         self.size = self._file.tell()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 _POLL_SECONDS = 2.0
-_INTERPRETERS = ("python", "node", "bun", "deno", "ruby", "perl", "bash", "sh", "dash", "zsh")
+_INTERPRETERS = ("python", "node", "nodejs", "bun", "deno", "ruby", "perl", "bash", "sh", "dash", "zsh")
 _SHELL_OPTIONS_WITH_VALUE = {"--rcfile", "--init-file", "-O", "-o", "+O", "+o"}
 _READ_SYSCALLS = {("x86_64", "0"), ("aarch64", "63"), ("riscv64", "63"), ("armv7l", "3"), ("i686", "3")}
 
@@ -83,9 +83,18 @@ def read_table() -> Table:
 
 def ancestors(pid: int) -> Iterator[int]:
     """Yield a process and its ancestors, nearest first."""
-    while pid > 1 and (process := read_process(pid)) is not None:
+    while pid > 1:
         yield pid
-        pid = process.parent
+        pid = _parent(pid)
+
+
+def _parent(pid: int) -> int:
+    """Return a process's parent; 0 when there is no such process."""
+    if sys.platform != "linux":
+        process = read_process(pid)
+        return process.parent if process else 0
+    status = _read_file(f"/proc/{pid}/stat")
+    return int(status.rpartition(b")")[2].split()[1]) if status else 0
 
 
 async def until_ended(pid: int) -> None:
@@ -142,7 +151,7 @@ def names(process: Process) -> list[str]:
     ['claude']
     """
     program = _base(process.arguments[0]) if process.arguments else process.name
-    if not program.rstrip("0123456789.").lower().startswith(_INTERPRETERS):
+    if program.rstrip("0123456789.").lower() not in _INTERPRETERS:
         return list(dict.fromkeys([program, process.name]))
     script = next((argument for argument in process.arguments[1:] if not argument.startswith("-")), None)
     known = [_base(script).rsplit(".", 1)[0]] if script else [program]

@@ -1,6 +1,7 @@
-"""tmux: scan a server, look at a pane, paste into it, press Enter. One execution of tmux for each, through libtmux.
+"""tmux: scan a server, look at a pane, paste into it, press Enter. One execution of tmux for each.
 
-tmux is asked with ``-u`` (its output is UTF-8 whatever our locale) and ``-N`` (a server is never started by asking).
+Servers are asked through libtmux; what is done to a pane goes through clients that are started ahead of need. Always
+with ``-u`` (tmux's output is UTF-8 whatever our locale) and ``-N`` (a server is never started by asking).
 """
 
 import asyncio
@@ -15,12 +16,16 @@ import libtmux
 import msgspec
 from libtmux.exc import TmuxCommandNotFound
 
+from agentmesh.adapters.tmux_client import Clients
 from agentmesh.core.inventory import PaneRecord
 from agentmesh.core.screen import PaneFacts
 from agentmesh.errors import PaneGone, TmuxFailed
 
 PATIENCE = 5.0
 """Seconds that tmux may take for one execution."""
+DISMISS_SECONDS = 1.0
+"""How long a client that was started ahead may wait."""
+_NO_TMUX = "there is no program called tmux on PATH; install it"
 _FIELD, _RECORD = "␟", "␞"
 _YES = "1"
 _HOOK_MARK = "@agentmesh-home"
@@ -100,12 +105,16 @@ class TmuxServer:
         self.name = path.name if path.parent == socket_folder() else os.fspath(path)
         self.path = path
         self._buffers = buffers
-        self._server = libtmux.Server(socket_path=path, tmux_bin=shutil.which("tmux"))
+        program = shutil.which("tmux")
+        self._server = libtmux.Server(socket_path=path, tmux_bin=program)
+        self._clients = Clients(program or "tmux", path)
+        self._dismissal: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tmux")
 
     def close(self) -> None:
         """Take no more commands."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.submit(self._clients.dismiss)
+        self._thread.shutdown(wait=False)
 
     def runs(self) -> bool:
         """Tell whether a server listens at the socket; False is certain, and means that it has no panes."""
@@ -131,10 +140,12 @@ class TmuxServer:
         """Load our hooks into the live server, to tell the agent whose home this is."""
         await self._run("set-option", "-g", _HOOK_MARK, os.fspath(home), ";", "source-file", os.fspath(file))
 
-    async def look(self, pane: str, history: int = 0) -> PaneFacts:
-        """Return all facts of a pane and its screen, with so many rows of history. Raises PaneGone, TmuxFailed."""
-        output = await self._run(*_look(pane, history))
-        return _read_facts(output, pane, history)
+    async def look(self, pane: str, history: int = 0, *, more: bool = False) -> PaneFacts:
+        """Return all facts of a pane and its screen, with so many rows of history. Raises PaneGone, TmuxFailed.
+
+        ``more`` says that something is likely to be done to the pane next.
+        """
+        return _read_facts(await self._act(*_look(pane, history), more=more), pane, history)
 
     async def paste(self, pane: str, text: str, name: str, seen: PaneFacts, history: int) -> PaneFacts | None:
         """Paste text, in brackets where the program asks for them, and look at the pane just after.
@@ -146,13 +157,14 @@ class TmuxServer:
         buffer.touch(mode=0o600)
         buffer.write_text(text)
         try:
-            output = await self._run(
+            output = await self._act(
                 *("load-buffer", "-b", name, os.fspath(buffer), ";"),
                 *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
                 *(f"paste-buffer -p -b {name} -t {pane}", ";"),
                 *("delete-buffer", "-b", name, ";"),
                 *_LET_ECHO,
                 *_look(pane, history),
+                more=True,
             )
         finally:
             buffer.unlink()
@@ -160,7 +172,7 @@ class TmuxServer:
 
     async def press_enter(self, pane: str, seen: PaneFacts, history: int) -> PaneFacts | None:
         """Press Enter and look at the pane just after; None, with nothing pressed, when the pane has changed."""
-        output = await self._run(
+        output = await self._act(
             *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
             *(f"send-keys -t {pane} Enter", ";"),
             *_LET_ECHO,
@@ -181,6 +193,29 @@ class TmuxServer:
         """Set a user option of a session, by its exact name. Raises PaneGone when there is none."""
         await self._run("set-option", "-t", f"={session}:", name, value)
 
+    async def _act(self, *command: str, more: bool = False) -> str:
+        """Run commands by a client that may have been started ahead; return what they print."""
+        loop = asyncio.get_running_loop()
+        if self._dismissal is not None:
+            self._dismissal.cancel()
+        try:
+            answer = await loop.run_in_executor(self._thread, lambda: self._clients.run(command, PATIENCE, more=more))
+        except FileNotFoundError as error:
+            raise TmuxFailed(reason=_NO_TMUX) from error
+        except OSError as error:
+            raise TmuxFailed(reason=error) from error
+        if more:
+            self._dismissal = loop.call_later(DISMISS_SECONDS, self._thread.submit, self._clients.dismiss)
+        self._check(answer.complaint)
+        return answer.output
+
+    def _check(self, complaint: str) -> None:
+        """Raise what tmux's complaint means."""
+        if "can't find" in complaint or "no such session" in complaint:
+            raise PaneGone(pane=complaint.rsplit(maxsplit=1)[-1])
+        if complaint:
+            raise TmuxFailed(reason=f"{complaint} (server {self.name})")
+
     async def _run(self, *command: str) -> list[str]:
         loop = asyncio.get_running_loop()
         try:
@@ -189,14 +224,11 @@ class TmuxServer:
         except TimeoutError as error:
             raise TmuxFailed(reason=f"the server {self.name} has not answered for {PATIENCE:g} s") from error
         except TmuxCommandNotFound as error:
-            raise TmuxFailed(reason="there is no program called tmux on PATH; install it") from error
+            raise TmuxFailed(reason=_NO_TMUX) from error
         except OSError as error:
             raise TmuxFailed(reason=error) from error
         if done.returncode:
-            reason = " ".join(done.stderr) or f"it exited with {done.returncode}"
-            if "can't find" in reason or "no such session" in reason:
-                raise PaneGone(pane=reason.rsplit(maxsplit=1)[-1])
-            raise TmuxFailed(reason=f"{reason} (server {self.name})")
+            self._check(" ".join(done.stderr) or f"it exited with {done.returncode}")
         return done.stdout
 
 
@@ -236,8 +268,8 @@ def _changed(seen: PaneFacts) -> str:
     return condition
 
 
-def _unless_changed(output: list[str], pane: str, history: int) -> PaneFacts | None:
-    return None if output[:1] == ["CHANGED"] else _read_facts(output, pane, history)
+def _unless_changed(output: str, pane: str, history: int) -> PaneFacts | None:
+    return None if output.startswith("CHANGED\n") else _read_facts(output, pane, history)
 
 
 def _read_record(text: str) -> PaneRecord:
@@ -250,8 +282,8 @@ def _read_record(text: str) -> PaneRecord:
     return msgspec.convert(values, PaneRecord, strict=False)
 
 
-def _read_facts(output: list[str], pane: str, history: int) -> PaneFacts:
-    head, found, screen = "\n".join(output).partition(_RECORD)
+def _read_facts(output: str, pane: str, history: int) -> PaneFacts:
+    head, found, screen = output.partition(_RECORD)
     fields = head.split(_FIELD)
     if not found or fields[0] != pane:
         raise PaneGone(pane=pane)
@@ -275,6 +307,6 @@ def _read_facts(output: list[str], pane: str, history: int) -> PaneFacts:
         height=int(height),
         denied=deny == "on",
         shell_is_agent=shell == "on",
-        rows=tuple(screen.removeprefix("\n").split("\n")),
+        rows=tuple(screen.removeprefix("\n").removesuffix("\n").split("\n")),
         history=min(history, int(size)),
     )

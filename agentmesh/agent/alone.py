@@ -11,6 +11,9 @@ from agentmesh.agent.app import assembled
 from agentmesh.config import Paths
 from agentmesh.errors import AgentmeshError
 
+LAST_SECONDS = 60.0
+"""How long what the peer has sent may take to its end when the peer is gone."""
+
 
 class _StandardAnswer:
     """Answers a command on this process's own streams."""
@@ -43,8 +46,17 @@ def run_command(words: list[str]) -> int:
         return error.exit_code
 
 
-async def serve_peer(paths: Paths) -> None:
-    """Hold the conversation with the peer at the other end of our standard streams."""
-    async with assembled(paths) as agent, standard_streams() as (reader, writer):
-        await agent.links.serve(reader, writer)
-        await agent.postman.finish(seconds=60)
+def serve_peer(paths: Paths) -> int:
+    """Hold the conversation with the peer at the other end of our standard streams; returns the exit code."""
+
+    async def work() -> None:
+        async with assembled(paths) as agent, standard_streams() as (reader, writer):
+            await agent.links.serve(reader, writer)
+            await agent.postman.finish(LAST_SECONDS)
+
+    try:
+        asyncio.run(work())
+    except AgentmeshError as error:
+        sys.stderr.write(f"agentmesh wire: {error}\n")
+        return error.exit_code
+    return 0

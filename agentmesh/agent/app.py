@@ -87,7 +87,7 @@ async def run(paths: Paths) -> None:
             life.enter_context(files.locked(paths.lock, wait=False))
         except BlockingIOError as error:
             raise AlreadyRunning(home=paths.home) from error
-        log.start(paths.log)
+        life.enter_context(log.writing(paths.log))
         for left_by_a_crash in paths.buffers.iterdir():
             left_by_a_crash.unlink()
         agent = await life.enter_async_context(assembled(paths))

@@ -4,8 +4,11 @@ import json
 import logging
 import sys
 import time
-from logging.handlers import RotatingFileHandler
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
+from queue import SimpleQueue
 
 LARGEST_LOG = 2 * 1024 * 1024
 OLD_LOGS = 3
@@ -35,15 +38,28 @@ class EventLog:
         """Write what must not happen, with the traceback of the exception being handled."""
         self._logger.error(event, extra={"facts": facts}, exc_info=True)  # noqa: LOG014 (its callers are handlers)
 
-    def start(self, file: Path | None = None) -> None:
-        """Write to standard error from now on, and to a file, which is rotated."""
-        handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-        if file is not None:
-            handlers.append(RotatingFileHandler(file, maxBytes=LARGEST_LOG, backupCount=OLD_LOGS))
+    @contextmanager
+    def writing(self, file: Path) -> Iterator[None]:
+        """Write to standard error and to a file, which is rotated; on a thread of its own, so that nobody waits."""
+        handlers: list[logging.Handler] = [
+            logging.StreamHandler(sys.stderr),
+            RotatingFileHandler(file, maxBytes=LARGEST_LOG, backupCount=OLD_LOGS),
+        ]
         for handler in handlers:
             handler.setFormatter(_FactsFormatter())
-            self._logger.addHandler(handler)
+        events: SimpleQueue[logging.LogRecord] = SimpleQueue()
+        sending = QueueHandler(events)
+        listener = QueueListener(events, *handlers)
+        self._logger.addHandler(sending)
         self._logger.setLevel(logging.INFO)
+        listener.start()
+        try:
+            yield
+        finally:
+            listener.stop()
+            self._logger.removeHandler(sending)
+            for handler in handlers:
+                handler.close()
 
 
 class _FactsFormatter(logging.Formatter):

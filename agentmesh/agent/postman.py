@@ -15,7 +15,7 @@ from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.stream import FrameStream
-from agentmesh.agent.typist import Typist
+from agentmesh.agent.typist import Storing, Typist
 from agentmesh.config import Paths
 from agentmesh.core.delivery import Event, State, is_end
 from agentmesh.core.model import Message, Pane, Receipt
@@ -33,6 +33,9 @@ STALE_SECONDS = 60
 """A message that was interrupted longer ago than this is not taken up again after a restart."""
 LOCK_POLL_SECONDS = 0.01
 
+
+QUICK_SECONDS = 0.1
+"""An end that comes within this time is told without telling first that the message is stored."""
 
 Start = Callable[[str, Coroutine[Any, Any, object]], object]
 """Starts a task of this name."""
@@ -87,8 +90,9 @@ class Postman:
     async def send(self, message: Message, carrier: Carrier) -> Receipt:
         """Carry a message of this host to its end; returns the last receipt."""
         if message.host == self._alias:
-            receipt = await self._database.write(inbox.accept_and_store, message)
-            return await self._deliver(message, receipt)
+            async with asyncio.TaskGroup() as tasks:
+                storing = tasks.create_task(self._database.write(inbox.accept_and_store, message))
+                return await self._deliver(message, storing)
         await self._database.write(outbox.accept, message)
         return await self._carry(message, carrier)
 
@@ -100,14 +104,25 @@ class Postman:
             return await self._drops.send(stream, file, sender, host)
 
     async def accept(self, message: Message, reply: Reply) -> None:
-        """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered."""
+        """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered.
+
+        That it is stored is told when its end doesn't follow at once.
+        """
+        asked_again = message.id in self._replies
         self._replies[message.id] = reply
-        receipt, new = await self._database.write(inbox.store, message)
-        await reply(receipt)
-        if new:
-            ended = await self._deliver(message, receipt)
-            # Asked again meanwhile, perhaps over another link, the newest asker is answered.
-            await self._replies.pop(message.id)(ended)
+        if asked_again:
+            return  # whoever asked last, perhaps over another link, is answered at the end
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                storing = tasks.create_task(self._database.write(inbox.store, message))
+                delivering = tasks.create_task(self._deliver(message, storing))
+                await asyncio.wait({delivering}, timeout=QUICK_SECONDS)
+                if not delivering.done():
+                    stored, _ = await storing
+                    await self._replies[message.id](stored)
+            await self._replies[message.id](delivering.result())
+        finally:
+            del self._replies[message.id]
 
     async def record(self, receipt: Receipt) -> None:
         """Note what a peer says of a message of this host."""
@@ -136,7 +151,7 @@ class Postman:
             elif time.time() - message.sent > STALE_SECONDS:
                 await self._journal(receipt, Event.EXPIRE)
             else:
-                start(f"message {message.id}", self._deliver(message, receipt))
+                start(f"message {message.id}", self._deliver(message, _done((receipt, True))))
         for message in await self._database.write(outbox.unended):
             if message.host == self._alias:
                 continue
@@ -185,24 +200,25 @@ class Postman:
                 await awaited.changed.wait()
         return None
 
-    async def _deliver(self, message: Message, receipt: Receipt) -> Receipt:
-        """Deliver a stored message, when its turn for the pane has come."""
+    async def _deliver(self, message: Message, storing: Storing) -> Receipt:
+        """Deliver a message that is being stored, when its turn for the pane has come."""
         self._delivering += 1
         try:
-            return await self._deliver_in_turn(message, receipt)
+            return await self._deliver_in_turn(message, storing)
         finally:
             self._delivering -= 1
             async with self._idle:
                 self._idle.notify_all()
 
-    async def _deliver_in_turn(self, message: Message, receipt: Receipt) -> Receipt:
+    async def _deliver_in_turn(self, message: Message, storing: Storing) -> Receipt:
         try:
             pane = await self._find_pane(message)
             async with self._queue(f"{pane.server}{pane.pane}"):
                 server = self._scanner.server(pane.server)
-                ended = await self._typist.deliver(message, pane, server, receipt, self._journal)
+                ended = await self._typist.deliver(message, pane, server, storing, self._journal)
         except (PaneGone, TmuxFailed, UnknownAddress) as error:
-            current = await self._database.write(inbox.find, message.id) or receipt
+            stored, _ = await storing
+            current = await self._database.write(inbox.find, message.id) or stored
             event = Event.FAIL if current.state is State.STORED else Event.LOSE
             return await self._journal(msgspec.structs.replace(current, detail=str(error)), event)
         if ended.state is State.FAILED:
@@ -236,3 +252,10 @@ class Postman:
                     except BlockingIOError:
                         await asyncio.sleep(LOCK_POLL_SECONDS)
                 yield
+
+
+def _done(stored: tuple[Receipt, bool]) -> Storing:
+    """Return the storing of a message that is on disk already."""
+    done: Storing = asyncio.get_running_loop().create_future()
+    done.set_result(stored)
+    return done

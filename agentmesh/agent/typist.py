@@ -32,6 +32,9 @@ MOST_ENTERS = 3
 LONGEST_LINE = 4000
 """Bytes of a line that the kernel collects: N_TTY's buffer has 4096 (termios(3), canonical mode)."""
 
+Storing = asyncio.Future[tuple[Receipt, bool]]
+"""A message's way to the disk: its receipt, and whether it is new."""
+
 Journal = Callable[[Receipt, Event], Awaitable[Receipt]]
 """Makes a step durable; returns the receipt in its new state."""
 
@@ -55,16 +58,25 @@ class Typist:
 
     async def look(self, server: TmuxServer, pane: Pane) -> Sight:
         """Ask tmux and the kernel what a pane is. Raises PaneGone, TmuxFailed."""
-        facts = await server.look(pane.pane)
+        facts = await server.look(pane.pane, more=True)
         return self._judge(facts, pane)
 
     async def deliver(
-        self, message: Message, pane: Pane, server: TmuxServer, receipt: Receipt, journal: Journal
+        self, message: Message, pane: Pane, server: TmuxServer, storing: Storing, journal: Journal
     ) -> Receipt:
-        """Do with a message what the pane's readiness calls for; returns the receipt of its end."""
+        """Do with a message what the pane's readiness calls for; returns the receipt of its end.
+
+        One that isn't new is left alone: its receipt is what it was.
+        """
+        # A look types nothing, so it needn't wait for the disk.
+        (receipt, new), seen = await asyncio.gather(storing, self._glance(server, pane))
+        if not new:
+            return receipt
         receipt = msgspec.structs.replace(receipt, target=pane.target)
         try:
-            sight, action = await self._decide(server, pane, force=message.force)
+            if isinstance(seen, AgentmeshError):
+                raise seen
+            sight, action = await self._decide(seen, server, pane, force=message.force)
         except (PaneGone, TmuxFailed) as error:
             return await journal(msgspec.structs.replace(receipt, detail=str(error)), Event.FAIL)
         delivery = _Delivery(message, pane, server, sight, receipt, journal, self)
@@ -82,9 +94,14 @@ class Typist:
             case Action.REFUSE | Action.LEAVE_MODE:
                 return await delivery.turn_away(Event.REFUSE)
 
-    async def _decide(self, server: TmuxServer, pane: Pane, *, force: bool) -> tuple[Sight, Action]:
-        """Look at a pane and say what is to be done. A full-screen program must look the same twice."""
-        sight = await self.look(server, pane)
+    async def _glance(self, server: TmuxServer, pane: Pane) -> Sight | AgentmeshError:
+        try:
+            return await self.look(server, pane)
+        except (PaneGone, TmuxFailed) as error:
+            return error
+
+    async def _decide(self, sight: Sight, server: TmuxServer, pane: Pane, *, force: bool) -> tuple[Sight, Action]:
+        """Say what is to be done with a pane as it is seen. A full-screen program must look the same twice."""
         action = action_for(sight.readiness, force=force)
         if action is Action.LEAVE_MODE:
             await server.leave_mode(pane.pane)

@@ -8,26 +8,23 @@ from agentmesh.core.delivery import Event, State, step
 from agentmesh.core.model import Message, Receipt
 from agentmesh.store import outbox
 
+_STORED = step(State.ACCEPTED, Event.STORE)
+
 
 def store(connection: sqlite3.Connection, message: Message) -> tuple[Receipt, bool]:
     """Take a message in, once. Returns its receipt, and whether it is new."""
-    known = find(connection, message.id)
-    if known is not None:
-        return known, False
-    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=step(State.ACCEPTED, Event.STORE))
-    connection.execute(
-        "INSERT INTO inbox (id, address, state, message, receipt) VALUES (?, ?, ?, ?, ?)",
+    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=_STORED)
+    inserted = connection.execute(
+        "INSERT OR IGNORE INTO inbox (id, address, state, message, receipt) VALUES (?, ?, ?, ?, ?)",
         (message.id, message.to, receipt.state, msgspec.json.encode(message), msgspec.json.encode(receipt)),
-    )
-    return receipt, True
+    ).rowcount
+    return (receipt, True) if inserted else (find(connection, message.id) or receipt, False)
 
 
-def accept_and_store(connection: sqlite3.Connection, message: Message) -> Receipt:
+def accept_and_store(connection: sqlite3.Connection, message: Message) -> tuple[Receipt, bool]:
     """Take a message of this host for a pane of this host, in one transaction."""
-    outbox.accept(connection, message)
-    receipt, _ = store(connection, message)
-    outbox.record(connection, receipt)
-    return receipt
+    outbox.accept(connection, message, _STORED)
+    return store(connection, message)
 
 
 def advance(connection: sqlite3.Connection, receipt: Receipt, event: Event) -> Receipt:

@@ -8,9 +8,9 @@ from agentmesh.core.delivery import Event, State, is_end, step
 from agentmesh.core.model import Message, Receipt
 
 
-def accept(connection: sqlite3.Connection, message: Message) -> Receipt:
-    """Take responsibility for a message."""
-    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=State.ACCEPTED)
+def accept(connection: sqlite3.Connection, message: Message, state: State = State.ACCEPTED) -> Receipt:
+    """Take responsibility for a message; one for a pane of this host is stored in the same moment."""
+    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=state)
     connection.execute(
         "INSERT INTO outbox (id, host, state, message, receipt) VALUES (?, ?, ?, ?, ?)",
         (message.id, message.host, receipt.state, msgspec.json.encode(message), msgspec.json.encode(receipt)),

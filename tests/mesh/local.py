@@ -38,11 +38,20 @@ class LocalHost:
 
     def start(self) -> None:
         """Run the agent, and wait until it answers."""
-        with (self.home / "agent.out").open("ab") as log:
-            self._agent = subprocess.Popen(
-                [sys.executable, "-m", "agentmesh", "run"], env=self.environment, cwd=self.home, stdout=log, stderr=log
-            )
+        self._agent = self.popen("agentmesh", "run")
         eventually(lambda: self.run("agentmesh", "status").returncode == 0, "the agent answers", lambda: self.log)
+
+    def popen(self, *words: str, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
+        """Start a program, which writes to the log."""
+        with (self.home / "agent.out").open("ab") as log:
+            return subprocess.Popen(
+                words, env={**self.environment, **environment}, cwd=self.home, stdout=log, stderr=log
+            )
+
+    def wait(self) -> int:
+        """Wait until the agent has ended; return its exit code."""
+        assert self._agent is not None
+        return self._agent.wait(STOP_SECONDS)
 
     def kill(self) -> None:
         """End the agent as a crash does."""
