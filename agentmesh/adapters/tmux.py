@@ -23,8 +23,10 @@ from agentmesh.errors import PaneGone, TmuxFailed
 
 PATIENCE = 5.0
 """Seconds that tmux may take for one execution."""
-DISMISS_SECONDS = 1.0
-"""How long a client that was started ahead may wait."""
+DISMISS_SECONDS = 60.0
+"""How long a client that was started ahead may wait: messages often come in bursts."""
+_NO_SESSIONS = "no current target"
+"""What tmux says when its server runs without a single session: starting, ending, or told to stay (exit-empty off)."""
 _NO_TMUX = "there is no program called tmux on PATH; install it"
 _FIELD, _RECORD = "␟", "␞"
 _YES = "1"
@@ -113,8 +115,14 @@ class TmuxServer:
 
     def close(self) -> None:
         """Take no more commands."""
-        self._thread.submit(self._clients.dismiss)
+        if self._dismissal is not None:
+            self._dismissal.cancel()
+        self._thread.submit(self._clients.close)
         self._thread.shutdown(wait=False)
+
+    def dismiss(self) -> None:
+        """Keep no client waiting for this server."""
+        self._thread.submit(self._clients.dismiss)
 
     def runs(self) -> bool:
         """Tell whether a server listens at the socket; False is certain, and means that it has no panes."""
@@ -131,21 +139,18 @@ class TmuxServer:
     async def scan(self) -> Scan:
         """Return every pane, and how many of our hooks are loaded. Raises TmuxFailed, which tells nothing of panes."""
         output = await self._run(
-            "list-panes", "-a", "-F", _RECORD_FORMAT + _RECORD, ";", "show-hooks", "-g", ";", "show-hooks", "-gw"
+            "show-hooks", "-g", ";", "show-hooks", "-gw", ";", "list-panes", "-a", "-F", _RECORD + _RECORD_FORMAT
         )
-        *records, rest = "\n".join(output).split(_RECORD)
-        return Scan(tuple(_read_record(record) for record in records), rest.count(_HOOK_MARK))
+        hooks, *records = "\n".join(output).split(_RECORD)
+        return Scan(tuple(_read_record(record) for record in records), hooks.count(_HOOK_MARK))
 
     async def load_hooks(self, file: Path, home: Path) -> None:
         """Load our hooks into the live server, to tell the agent whose home this is."""
         await self._run("set-option", "-g", _HOOK_MARK, os.fspath(home), ";", "source-file", os.fspath(file))
 
-    async def look(self, pane: str, history: int = 0, *, more: bool = False) -> PaneFacts:
-        """Return all facts of a pane and its screen, with so many rows of history. Raises PaneGone, TmuxFailed.
-
-        ``more`` says that something is likely to be done to the pane next.
-        """
-        return _read_facts(await self._act(*_look(pane, history), more=more), pane, history)
+    async def look(self, pane: str, history: int = 0) -> PaneFacts:
+        """Return all facts of a pane and its screen, with so many rows of history. Raises PaneGone, TmuxFailed."""
+        return _read_facts(await self._act(pane, *_look(pane, history)), pane, history)
 
     async def paste(self, pane: str, text: str, name: str, seen: PaneFacts, history: int) -> PaneFacts | None:
         """Paste text, in brackets where the program asks for them, and look at the pane just after.
@@ -158,13 +163,13 @@ class TmuxServer:
         buffer.write_text(text)
         try:
             output = await self._act(
+                pane,
                 *("load-buffer", "-b", name, os.fspath(buffer), ";"),
                 *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
                 *(f"paste-buffer -p -b {name} -t {pane}", ";"),
                 *("delete-buffer", "-b", name, ";"),
                 *_LET_ECHO,
                 *_look(pane, history),
-                more=True,
             )
         finally:
             buffer.unlink()
@@ -173,6 +178,7 @@ class TmuxServer:
     async def press_enter(self, pane: str, seen: PaneFacts, history: int) -> PaneFacts | None:
         """Press Enter and look at the pane just after; None, with nothing pressed, when the pane has changed."""
         output = await self._act(
+            pane,
             *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
             *(f"send-keys -t {pane} Enter", ";"),
             *_LET_ECHO,
@@ -193,19 +199,20 @@ class TmuxServer:
         """Set a user option of a session, by its exact name. Raises PaneGone when there is none."""
         await self._run("set-option", "-t", f"={session}:", name, value)
 
-    async def _act(self, *command: str, more: bool = False) -> str:
-        """Run commands by a client that may have been started ahead; return what they print."""
+    async def _act(self, pane: str, *command: str) -> str:
+        """Run commands for a pane by a client that was started ahead; return what they print."""
         loop = asyncio.get_running_loop()
         if self._dismissal is not None:
             self._dismissal.cancel()
         try:
-            answer = await loop.run_in_executor(self._thread, lambda: self._clients.run(command, PATIENCE, more=more))
+            answer = await loop.run_in_executor(self._thread, lambda: self._clients.run(command, PATIENCE))
         except FileNotFoundError as error:
             raise TmuxFailed(reason=_NO_TMUX) from error
         except OSError as error:
             raise TmuxFailed(reason=error) from error
-        if more:
-            self._dismissal = loop.call_later(DISMISS_SECONDS, self._thread.submit, self._clients.dismiss)
+        self._dismissal = loop.call_later(DISMISS_SECONDS, self.dismiss)
+        if _NO_SESSIONS in answer.complaint:
+            raise PaneGone(pane=pane)
         self._check(answer.complaint)
         return answer.output
 
@@ -227,7 +234,7 @@ class TmuxServer:
             raise TmuxFailed(reason=_NO_TMUX) from error
         except OSError as error:
             raise TmuxFailed(reason=error) from error
-        if done.returncode:
+        if done.returncode and _NO_SESSIONS not in done.stderr:
             self._check(" ".join(done.stderr) or f"it exited with {done.returncode}")
         return done.stdout
 
@@ -273,7 +280,7 @@ def _unless_changed(output: str, pane: str, history: int) -> PaneFacts | None:
 
 
 def _read_record(text: str) -> PaneRecord:
-    fields = text.lstrip("\n").split(_FIELD)
+    fields = text.rstrip("\n").split(_FIELD)
     names = PaneRecord.__struct_fields__
     if len(fields) != len(names):
         raise TmuxFailed(reason=f"list-panes gave {len(fields)} fields instead of {len(names)}")

@@ -1,14 +1,16 @@
 """tmux clients that are started ahead of need, so that a pane's next commands run at once.
 
 Most of what one execution of tmux costs is the start of its process. ``tmux source-file -`` starts, connects, and then
-waits for commands on its standard input: while one client works, the next can start. Measured with 3.3a: 1.3 ms from
-commands to answer, instead of 4. A client that nothing was asked of is dismissed after a second; until then it would
-keep a tmux server whose last session has ended.
+waits for commands on its standard input. Measured with 3.3a: 1.3 ms from commands to answer, instead of 4. A waiting
+client keeps a tmux server whose last session has ended, so it is dismissed when it isn't needed soon; when the agent
+dies, its input ends and so does it.
 """
 
 import os
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -43,52 +45,63 @@ class _Client:
             self._process.stdin.write(commands.encode())
             self._process.stdin.close()
         except BrokenPipeError as error:
+            self.end()
             raise TmuxFailed(reason="its server has just ended") from error
-        finally:
-            self._process.stdin = None
+        self._process.stdin = None
 
     def answer(self, seconds: float) -> Answer:
         """Wait for the answer. Raises TmuxFailed when it doesn't come."""
         try:
             output, complaint = self._process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as error:
-            self._process.kill()
-            self._process.communicate()
+            self.end()
             raise TmuxFailed(reason=f"it has not answered for {seconds:g} s") from error
         return Answer(output.decode(errors="replace"), complaint.decode(errors="replace").strip())
 
-    def dismiss(self) -> None:
-        """End the process without having asked anything."""
+    def end(self) -> None:
+        """End the process. A server that hangs holds our pipes open: nothing more is read from them."""
         self._process.kill()
-        self._process.communicate()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        self._process.wait()
 
 
 class Clients:
-    """The clients for one tmux server: at most one waits. Blocking; for one thread at a time."""
+    """The clients for one tmux server: after each, the next is started. Blocking; for one thread at a time."""
 
     def __init__(self, program: str, socket: Path) -> None:
         self._program = program
         self._socket = socket
-        self._waiting: _Client | None = None
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-tmux")
+        self._next: Future[_Client] | None = None
 
-    def run(self, command: Sequence[str], seconds: float, *, more: bool) -> Answer:
-        """Run tmux commands, separated by ``;``; with ``more``, start the next client while this one works.
-
-        Raises TmuxFailed when the server doesn't answer.
-        """
-        client, self._waiting = self._waiting, None
-        if client is None or not client.waits:
-            client = _Client(self._program, self._socket)
+    def run(self, command: Sequence[str], seconds: float) -> Answer:
+        """Run tmux commands, separated by ``;``. Raises TmuxFailed when the server doesn't answer."""
+        client = self._take()
         client.tell(" ".join(word if word == ";" else _quoted(word) for word in command) + "\n")
-        if more:
-            self._waiting = _Client(self._program, self._socket)
+        self._next = self._starter.submit(_Client, self._program, self._socket)
         return client.answer(seconds)
 
     def dismiss(self) -> None:
         """Let no client wait any longer."""
-        client, self._waiting = self._waiting, None
-        if client is not None:
-            client.dismiss()
+        started, self._next = self._next, None
+        if started is not None:
+            started.result().end()
+
+    def close(self) -> None:
+        """Let no client wait any longer, and start no other."""
+        self.dismiss()
+        self._starter.shutdown(wait=False)
+
+    def _take(self) -> _Client:
+        started, self._next = self._next, None
+        if started is not None:
+            if (client := started.result()).waits:
+                return client
+            client.end()
+        return _Client(self._program, self._socket)
 
 
 def _quoted(word: str) -> str:

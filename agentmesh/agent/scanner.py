@@ -128,6 +128,8 @@ class Scanner:
             log.warning("scan failed; the last slice stands", server=server.name, reason=error)
             return None
         self.failures.pop(server.name, None)
+        if not scan.panes:
+            server.dismiss()  # it would end now
         self._pids |= {record.server_pid for record in scan.panes}
         return Listing(server.name, scan.panes)
 

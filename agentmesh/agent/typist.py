@@ -58,7 +58,7 @@ class Typist:
 
     async def look(self, server: TmuxServer, pane: Pane) -> Sight:
         """Ask tmux and the kernel what a pane is. Raises PaneGone, TmuxFailed."""
-        facts = await server.look(pane.pane, more=True)
+        facts = await server.look(pane.pane)
         return self._judge(facts, pane)
 
     async def deliver(
