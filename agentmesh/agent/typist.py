@@ -31,6 +31,8 @@ LAST_POLL_SECONDS = 0.04
 MOST_ENTERS = 3
 LONGEST_LINE = 4000
 """Bytes of a line that the kernel collects: N_TTY's buffer has 4096 (termios(3), canonical mode)."""
+LONGEST_DISPLAY = 2000
+"""Bytes that are put on a person's screen; more is a file."""
 
 Storing = asyncio.Future[tuple[Receipt, bool]]
 """A message's way to the disk: its receipt, and whether it is new."""
@@ -228,6 +230,8 @@ class _Delivery:
     async def display(self) -> Receipt:
         """Show the message on the terminal as write(1) does, above the prompt, which is drawn again below it."""
         facts = self._sight.facts
+        if len(self._text.encode()) > LONGEST_DISPLAY:
+            await self._send_as_file()
         prompt = facts.rows[facts.cursor_row] if facts.cursor_row < len(facts.rows) else ""
         lines = self._text.replace("\n", "\r\n")
         drawn = f"\r\x1b[K\x1b[0m{lines}\r\n{prompt}\x1b[0m\x1b[{facts.cursor_x + 1}G"

@@ -1,0 +1,85 @@
+"""Watched files: a touch is seen, and a storm of touches is few events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agentmesh.adapters.watch import changes
+from tests.eventually import eventually_async
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "sockets").mkdir()
+    return tmp_path / "spool" / "tmux"
+
+
+@asynccontextmanager
+async def watched(file: Path) -> AsyncIterator[list[None]]:
+    """Yield the list of events, once the watcher is known to see what happens."""
+    events: list[None] = []
+
+    async def watch() -> None:
+        async for event in changes(file, file.parent.parent / "sockets"):
+            events.append(event)  # noqa: PERF401 (each is looked at when it comes)
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        # The kernel may tell of the folders' own making yet: what counts is what comes after a touch was seen.
+        await eventually_async(lambda: touch(file) and events, "the watcher has begun")
+        await quiet(events)
+        events.clear()
+        yield events
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def touch(file: Path) -> bool:
+    file.touch()
+    return True
+
+
+async def quiet(events: list[None]) -> None:
+    """Wait until no more events come."""
+    before = -1
+    while len(events) != before:
+        before = len(events)
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["spool/tmux", "sockets/default"])
+async def test_a_touch_is_seen(file: Path, name: str) -> None:
+    async with watched(file) as events:
+        touch(file.parent.parent / name)
+        await eventually_async(lambda: events, "the touch is seen", seconds=2)
+
+
+async def test_a_socket_that_goes_is_seen(file: Path) -> None:
+    other = file.parent.parent / "sockets" / "other"
+    other.touch()
+    async with watched(file) as events:
+        other.unlink()
+        await eventually_async(lambda: events, "the removal is seen", seconds=2)
+
+
+async def test_a_storm_of_touches_is_few_events(file: Path) -> None:
+    async with watched(file) as events:
+        for _ in range(1000):
+            touch(file)
+        await eventually_async(lambda: events, "the storm is seen", seconds=2)
+        await quiet(events)
+        assert len(events) <= 20
+
+
+async def test_a_neighbour_of_the_file_is_no_event(file: Path) -> None:
+    async with watched(file) as events:
+        touch(file.with_name("panes"))
+        await quiet(events)
+        assert not events
+        touch(file)
+        await eventually_async(lambda: events, "the file itself is seen", seconds=2)

@@ -1,0 +1,56 @@
+"""`make bench`: print each figure beside its baselines, all from one run.
+
+Exit codes: 0 every target is reached, 1 one is missed, 2 nothing could be measured.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.bench import deliveries, stopwatch, table
+from tests.bench.figure import Figure, Spread
+from tests.bench.scene import Scene, two_hosts
+from tests.e2e.hosts import Host, obstacle
+
+PATIENCE = 100.0
+"""Seconds that the runs of one figure may take."""
+
+
+def main() -> int:
+    """Measure, print, and return the exit code."""
+    if reason := obstacle():
+        sys.stderr.write(f"Nothing was measured. {reason}\n")
+        return 2
+    _show(*table.heading())
+    with two_hosts() as scene:
+        reached = [
+            _present(scene, deliveries.to_another_host(scene), scene.there),
+            _present(scene, deliveries.to_this_host(scene), scene.here),
+        ]
+    return 0 if all(reached) else 1
+
+
+def _present(scene: Scene, figure: Figure, receiver: Host) -> bool:
+    """Measure a figure and print it; returns whether its targets are reached."""
+    spreads = _measured(scene.here, figure)
+    # The terminal echoes each message once, and cat writes it once more.
+    scene.expect_lines(receiver, deliveries.BODY, 2 * (figure.warm_ups + figure.rounds))
+    _show(*table.rows(figure, spreads))
+    return figure.is_reached(spreads)
+
+
+def _measured(host: Host, figure: Figure) -> Mapping[str, Spread]:
+    """Time a figure's courses by one process inside the host, so that nobody's way into it is counted."""
+    script = Path(stopwatch.__file__)
+    wish = {"courses": figure.courses, "warm_ups": figure.warm_ups, "rounds": figure.rounds}
+    answer = host.run(sys.executable, "-IS", script, stdin=json.dumps(wish), timeout=PATIENCE).stdout
+    return {name: Spread.of(seconds) for name, seconds in json.loads(answer).items()}
+
+
+def _show(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Values to test with: complete, and different only where a test says so; and Hypothesis's strategies for them."""
+
+import msgspec
+from hypothesis import strategies as st
+
+from agentmesh.core.address import Address
+from agentmesh.core.delivery import State
+from agentmesh.core.inventory import PaneRecord
+from agentmesh.core.model import Message, Pane, Receipt, Slice, Version
+from agentmesh.core.readiness import TtyFacts
+
+NOW = 1_800_000_000
+"""A moment, in Unix seconds."""
+
+
+def a_pane(address: str = "hub-dev-review", **changes: object) -> Pane:
+    pane = Pane(
+        address=Address(address),
+        host="hub",
+        target="dev:1",
+        session="dev",
+        window="review",
+        pane=f"%{sum(address.encode())}",
+        server="default",
+        window_key=f"default/1-1/$0/{address}",
+        wanted=Address(address),
+        pid=100,
+    )
+    return msgspec.structs.replace(pane, **changes)
+
+
+def a_slice(*panes: Pane, host: str = "hub", epoch: int = 1, counter: int = 0, digest: str = "0") -> Slice:
+    return Slice(host, Version(epoch, counter, digest), NOW, panes)
+
+
+def a_message(number: int = 1, **changes: object) -> Message:
+    message = Message(
+        id=f"{number:032x}", sender="hub-dev-me", to=Address("hub-dev-review"), host="hub", body="hi", sent=NOW
+    )
+    return msgspec.structs.replace(message, **changes)
+
+
+def a_receipt(number: int = 1, state: State = State.STORED, **changes: object) -> Receipt:
+    receipt = Receipt(id=f"{number:032x}", to=Address("hub-dev-review"), host="hub", state=state)
+    return msgspec.structs.replace(receipt, **changes)
+
+
+def a_record(window_number: int = 1, pane_number: int = 1, **changes: object) -> PaneRecord:
+    """Return what tmux tells of a pane of session dev."""
+    record = PaneRecord(
+        server_pid=1,
+        server_start="1-1",
+        session_id="$0",
+        session="dev",
+        window_id=f"@{window_number}",
+        window_index=window_number,
+        window="review",
+        pane=f"%{pane_number}",
+        pane_index=0,
+        pid=1000 + pane_number,
+        tty=f"/dev/pts/{pane_number}",
+        active=True,
+        dead=False,
+        command="bash",
+        cwd="/work",
+        register="",
+        handle="",
+        chosen_pane="",
+        role="",
+        scope="",
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+def a_tty(*programs: str, **changes: object) -> TtyFacts:
+    """Return a terminal on which a line reader waits: ``exec cat``."""
+    facts = TtyFacts(
+        canonical=True,
+        echo=True,
+        unread=0,
+        programs=programs or ("cat",),
+        shell_in_front=False,
+        alone=True,
+        reading=True,
+    )
+    return msgspec.structs.replace(facts, **changes)
+
+
+texts = st.text(max_size=30)
+names = st.text(alphabet="abz09-_", min_size=1, max_size=8)
+addresses = names.map(Address)
+numbers = st.integers(min_value=0, max_value=2**40)
+versions = st.builds(Version, epoch=st.integers(0, 3), counter=st.integers(0, 3), digest=st.sampled_from("abc"))
+panes = st.builds(
+    Pane,
+    address=addresses,
+    host=texts,
+    target=texts,
+    session=texts,
+    window=texts,
+    pane=texts,
+    server=texts,
+    window_key=texts,
+    wanted=addresses,
+    pid=numbers,
+    command=texts,
+    cwd=texts,
+    program=texts,
+    role=texts,
+    scope=texts,
+    handle=texts,
+    formerly=st.dictionaries(addresses, numbers, max_size=2),
+)
+slices = st.builds(
+    Slice, host=texts, version=versions, time=st.integers(0, 2**32), panes=st.lists(panes, max_size=3).map(tuple)
+)
+ids = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
+messages = st.builds(
+    Message,
+    id=ids,
+    sender=texts,
+    to=addresses,
+    host=texts,
+    body=texts,
+    sent=st.integers(0, 2**32),
+    force=st.booleans(),
+)
+receipts = st.builds(
+    Receipt,
+    id=ids,
+    to=addresses,
+    host=texts,
+    state=st.sampled_from(State),
+    target=texts,
+    readiness=texts,
+    detail=texts,
+    screen=st.lists(texts, max_size=3).map(tuple),
+    note=texts,
+)

@@ -1,0 +1,82 @@
+"""The conversation with one peer, as a script of frames and commands."""
+
+import msgspec
+import pytest
+
+from agentmesh.core.session import (
+    Accept,
+    Close,
+    Command,
+    Greet,
+    Learn,
+    Record,
+    Send,
+    Session,
+    opening,
+    receive,
+)
+from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews
+from tests.core.examples import a_message, a_receipt, a_slice
+
+HELLO = Hello(host="worker", version="1")
+FRESH = Session(own=Hello(host="hub", version="1"))
+GREETED = msgspec.structs.replace(FRESH, peer=HELLO)
+
+
+def test_each_side_begins_with_its_hello() -> None:
+    assert opening(FRESH) == [Send(FRESH.own)]
+
+
+@pytest.mark.parametrize("expected", [None, "worker"])
+def test_a_hello_makes_the_peer_known(expected: str | None) -> None:
+    session, commands = receive(msgspec.structs.replace(FRESH, expected=expected), HELLO)
+    assert session.peer == HELLO
+    assert commands == [Greet("worker", "link")]
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (SliceNews(a_slice(host="worker")), "the first frame was no hello"),
+        (Bye("no"), "the first frame was no hello"),
+        (Hello(host="hub", version="1"), "it calls itself hub, as this host does"),
+        (Hello(host="other", version="1"), "worker calls itself other"),
+        (Hello(host="worker", version="9", oldest=2, newest=3), "no common protocol: it speaks 2 to 3"),
+        (Hello(host="worker", version="0", oldest=0, newest=0), "no common protocol: it speaks 0 to 0"),
+    ],
+)
+def test_a_wrong_greeting_closes_the_conversation(frame: Frame, reason: str) -> None:
+    session = msgspec.structs.replace(FRESH, expected="worker")
+    after, commands = receive(session, frame)
+    assert after == session
+    assert _closing(commands).startswith(reason)
+
+
+def test_a_newer_peer_that_still_speaks_our_protocol_is_greeted() -> None:
+    _, commands = receive(FRESH, Hello(host="worker", version="9", oldest=1, newest=7, channel="drop"))
+    assert commands == [Greet("worker", "drop")]
+
+
+@pytest.mark.parametrize(
+    ("frame", "commands"),
+    [
+        (SliceNews(a_slice(host="worker")), [Learn(a_slice(host="worker"))]),
+        (SliceNews(a_slice(host="third")), []),
+        (SliceNews(a_slice(host="hub")), []),
+        (Deliver(a_message()), [Accept(a_message())]),
+        (ReceiptNews(a_receipt(host="worker")), [Record(a_receipt(host="worker"))]),
+        (ReceiptNews(a_receipt(host="third")), []),
+        (Chunk(b"x"), []),
+        (Ready(0), []),
+        (Bye("I am leaving"), [Close("worker said: I am leaving")]),
+        (HELLO, [Close("a second hello")]),
+    ],
+)
+def test_a_frame_of_a_known_peer_is_a_command(frame: Frame, commands: list[Command]) -> None:
+    assert receive(GREETED, frame) == (GREETED, commands)
+
+
+def _closing(commands: list[Command]) -> str:
+    (command,) = commands
+    assert isinstance(command, Close)
+    return command.reason

@@ -1,0 +1,164 @@
+"""Frames to bytes and back, however they are cut, and whatever comes."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmesh.core.wire import (
+    LARGEST_FRAME,
+    Bye,
+    Chunk,
+    Decoder,
+    Deliver,
+    Dropped,
+    Frame,
+    Hello,
+    Offer,
+    Ready,
+    ReceiptNews,
+    Refusal,
+    SliceNews,
+    encode,
+)
+from agentmesh.errors import ProtocolError
+from tests.core.examples import a_message, a_slice, ids, messages, numbers, receipts, slices, texts
+
+frames: st.SearchStrategy[Frame] = st.one_of(
+    st.builds(Hello, host=texts, version=texts, oldest=numbers, newest=numbers, channel=texts),
+    st.builds(SliceNews, slices),
+    st.builds(Deliver, messages),
+    st.builds(ReceiptNews, receipts),
+    st.builds(Offer, sender=texts, name=texts, size=numbers, sha256=st.tuples(ids, ids).map("".join)),
+    st.builds(Ready, numbers),
+    st.builds(Chunk, st.binary()),
+    st.builds(Dropped, texts),
+    st.builds(Refusal, texts),
+    st.builds(Bye, texts),
+)
+
+
+def raw(kind: int, body: object) -> bytes:
+    """Return the bytes of a frame with a body of JSON, whatever it is."""
+    return framed(kind, json.dumps(body).encode())
+
+
+def framed(kind: int, body: bytes) -> bytes:
+    return (len(body) + 1).to_bytes(4, "big") + bytes([kind]) + body
+
+
+@given(st.lists(frames, max_size=4), st.lists(st.integers(0, 2000)))
+def test_frames_come_out_as_they_went_in_however_they_are_cut(sent: list[Frame], cuts: list[int]) -> None:
+    data = b"".join(map(encode, sent))
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    decoder = Decoder()
+    heard = [frame for first, last in pairwise(places) for frame in decoder.feed(data[first:last])]
+    assert heard == sent
+    assert decoder.pending == b""
+
+
+@given(frames, st.integers(1))
+def test_a_cut_frame_is_kept_until_the_rest_comes(frame: Frame, cut: int) -> None:
+    data = encode(frame)
+    first = data[: cut % len(data)]
+    decoder = Decoder()
+    assert decoder.feed(first) == []
+    assert decoder.pending == first
+
+
+@pytest.mark.parametrize("kind", [0, 11, 99, 255])
+def test_an_unknown_kind_is_passed_over(kind: int) -> None:
+    assert Decoder().feed(raw(kind, "whatever") + encode(Ready(7))) == [Ready(7)]
+
+
+def test_an_unknown_field_is_ignored() -> None:
+    assert Decoder().feed(raw(Ready.KIND, {"offset": 7, "colour": "red"})) == [Ready(7)]
+
+
+def test_a_field_that_an_older_version_does_not_send_has_its_default() -> None:
+    old = {"host": "hub", "version": "0.1"}
+    assert Decoder().feed(raw(Hello.KIND, old)) == [Hello(host="hub", version="0.1")]
+
+
+MESSAGE = {"id": "0" * 32, "sender": "s", "to": "a", "host": "h", "body": "b", "sent": 0}
+OFFER = {"sender": "s", "name": "n", "size": 1, "sha256": "0" * 64}
+SLICE = {"host": "h", "version": {"epoch": 1, "counter": 1, "digest": ""}, "time": 0}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (LARGEST_FRAME + 1).to_bytes(4, "big"),
+        b"\xff\xff\xff\xff",
+        bytes(4),
+        framed(Ready.KIND, b"{]"),
+        framed(Ready.KIND, b""),
+        framed(Bye.KIND, b'{"reason": "\xff"}'),
+        framed(Bye.KIND, b'{"reason": "\\ud800"}'),
+        raw(Ready.KIND, {}),
+        raw(Ready.KIND, {"offset": "7"}),
+        raw(Ready.KIND, {"offset": -1}),
+        raw(Ready.KIND, None),
+        raw(Bye.KIND, {"reason": 10**400}),
+        raw(Deliver.KIND, {"message": {**MESSAGE, "id": "../../.ssh/authorized_keys"}}),
+        raw(Deliver.KIND, {"message": {**MESSAGE, "id": "x; run-shell 'touch harm'"}}),
+        raw(Deliver.KIND, {"message": {**MESSAGE, "id": "0" * 32 + "\n"}}),
+        raw(Deliver.KIND, {"message": {**MESSAGE, "sent": 10**18}}),
+        raw(Deliver.KIND, {"message": {**MESSAGE, "sent": -(10**18)}}),
+        raw(Offer.KIND, {**OFFER, "size": -1}),
+        raw(Offer.KIND, {**OFFER, "sha256": "/../../../harm"}),
+        raw(SliceNews.KIND, {"slice": {**SLICE, "time": 10**18}}),
+    ],
+)
+def test_a_frame_that_no_agent_sends_is_a_protocol_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        Decoder().feed(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [(Deliver.KIND, {"message": MESSAGE}), (Offer.KIND, OFFER), (SliceNews.KIND, {"slice": SLICE})]
+)
+def test_the_values_that_others_are_made_from_are_well_formed(kind: int, body: object) -> None:
+    assert len(Decoder().feed(raw(kind, body))) == 1
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_raise_nothing_but_protocol_errors(data: bytes) -> None:
+    try:
+        heard = Decoder().feed(data)
+    except ProtocolError:
+        return
+    assert all(isinstance(frame, Frame) for frame in heard)
+
+
+@given(st.integers(1, 10), st.recursive(st.none() | st.integers() | texts, st.lists, max_leaves=5))
+def test_random_json_raises_nothing_but_protocol_errors(kind: int, body: object) -> None:
+    try:
+        heard = Decoder().feed(raw(kind, body))
+    except ProtocolError:
+        return
+    assert [type(frame) for frame in heard] == [Chunk]
+
+
+def test_deeply_nested_json_is_a_protocol_error() -> None:
+    with pytest.raises(ProtocolError):
+        Decoder().feed(framed(Ready.KIND, b'{"offset":1,"new":' + b"[" * 100_000 + b"]" * 100_000 + b"}"))
+
+
+@pytest.mark.parametrize("frame", [Chunk(b"x" * LARGEST_FRAME), Deliver(a_message(body="x" * LARGEST_FRAME))])
+def test_a_frame_that_is_too_large_is_not_sent(frame: Frame) -> None:
+    with pytest.raises(ProtocolError):
+        encode(frame)
+
+
+def test_the_largest_frame_is_sent_and_heard() -> None:
+    frame = Chunk(b"x" * (LARGEST_FRAME - 1))
+    assert Decoder().feed(encode(frame)) == [frame]
+
+
+def test_the_numbers_of_the_kinds_stay() -> None:
+    kinds = (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye)
+    assert [kind.KIND for kind in kinds] == list(range(1, 11))
+    assert encode(SliceNews(a_slice()))[4] == 2

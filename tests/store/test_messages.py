@@ -1,0 +1,157 @@
+"""The outbox and the inbox: a message's life on disk. Slices and epochs beside them."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agentmesh.core.delivery import Event, IllegalEvent, State
+from agentmesh.store import inbox, outbox, slices
+from agentmesh.store.migrations import migrate
+from tests.core.examples import a_message, a_pane, a_receipt, a_slice
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "mesh.db", isolation_level=None)
+    migrate(connection)
+    yield connection
+    connection.close()
+
+
+def in_inbox(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT id, state FROM inbox").fetchall()
+
+
+# The outbox.
+
+
+def test_an_accepted_message_is_owed_until_its_end(connection: sqlite3.Connection) -> None:
+    receipts = [outbox.accept(connection, a_message(number)) for number in (2, 1)]
+    assert [receipt.state for receipt in receipts] == [State.ACCEPTED] * 2
+    assert outbox.unended(connection) == [a_message(2), a_message(1)]
+    outbox.record(connection, a_receipt(2, State.STORED))
+    assert outbox.unended(connection) == [a_message(2), a_message(1)]
+    outbox.record(connection, a_receipt(2, State.SUBMITTED, note="by file"))
+    assert outbox.unended(connection) == [a_message(1)]
+    assert outbox.find(connection, a_message(2).id) == a_receipt(2, State.SUBMITTED, note="by file")
+
+
+def test_a_message_is_accepted_once(connection: sqlite3.Connection) -> None:
+    outbox.accept(connection, a_message())
+    with pytest.raises(sqlite3.IntegrityError):
+        outbox.accept(connection, a_message(body="another"))
+    assert outbox.unended(connection) == [a_message()]
+
+
+@pytest.mark.parametrize("later", [State.STORED, State.FAILED, State.UNCERTAIN])
+def test_what_is_heard_after_the_end_changes_nothing(connection: sqlite3.Connection, later: State) -> None:
+    outbox.accept(connection, a_message())
+    outbox.record(connection, a_receipt(state=State.SUBMITTED))
+    outbox.record(connection, a_receipt(state=later))
+    assert outbox.find(connection, a_message().id) == a_receipt(state=State.SUBMITTED)
+
+
+def test_what_is_heard_of_an_unknown_message_is_not_kept(connection: sqlite3.Connection) -> None:
+    outbox.record(connection, a_receipt(state=State.SUBMITTED))
+    assert outbox.find(connection, a_receipt().id) is None
+
+
+def test_a_message_whose_host_is_silent_ends_with_the_reason(connection: sqlite3.Connection) -> None:
+    outbox.accept(connection, a_message())
+    ended = outbox.advance(connection, a_message(), Event.MISS, "no route")
+    assert (ended.state, ended.detail) == (State.UNREACHABLE, "no route")
+    assert outbox.find(connection, a_message().id) == ended
+    assert outbox.unended(connection) == []
+
+
+def test_an_earlier_end_stands(connection: sqlite3.Connection) -> None:
+    outbox.accept(connection, a_message())
+    outbox.record(connection, a_receipt(state=State.SUBMITTED))
+    assert outbox.advance(connection, a_message(), Event.LOSE, "late").state is State.SUBMITTED
+
+
+def test_an_illegal_event_changes_nothing_in_the_outbox(connection: sqlite3.Connection) -> None:
+    before = outbox.accept(connection, a_message())
+    with pytest.raises(IllegalEvent):
+        outbox.advance(connection, a_message(), Event.TAKE, "")
+    assert outbox.find(connection, a_message().id) == before
+
+
+def test_an_unknown_message_can_not_end(connection: sqlite3.Connection) -> None:
+    with pytest.raises(LookupError):
+        outbox.advance(connection, a_message(), Event.MISS, "")
+
+
+# The inbox.
+
+
+def test_a_message_is_stored_once_and_then_only_answered(connection: sqlite3.Connection) -> None:
+    receipt, new = inbox.store(connection, a_message())
+    assert (receipt.state, new) == (State.STORED, True)
+    ended = inbox.advance(connection, receipt, Event.REFUSE)
+    again, new = inbox.store(connection, a_message(body="another"))
+    assert (again, new) == (ended, False)
+    assert in_inbox(connection) == [(a_message().id, "refused")]
+
+
+def test_a_step_is_journalled_with_all_that_the_receipt_says(connection: sqlite3.Connection) -> None:
+    receipt, _ = inbox.store(connection, a_message())
+    said = msgspec.structs.replace(receipt, target="dev:1", detail="busy", screen=("a", "b"))
+    refused = inbox.advance(connection, said, Event.REFUSE)
+    assert refused == msgspec.structs.replace(said, state=State.REFUSED)
+    assert inbox.find(connection, receipt.id) == refused
+
+
+def test_an_illegal_event_changes_nothing_in_the_inbox(connection: sqlite3.Connection) -> None:
+    receipt, _ = inbox.store(connection, a_message())
+    with pytest.raises(IllegalEvent):
+        inbox.advance(connection, receipt, Event.TAKE)
+    assert inbox.find(connection, receipt.id) == receipt
+
+
+def test_what_was_begun_is_found_again_with_its_state(connection: sqlite3.Connection) -> None:
+    for number in (3, 1, 2):
+        receipt, _ = inbox.store(connection, a_message(number))
+        if number == 1:
+            receipt = inbox.advance(connection, receipt, Event.PASTE)
+        if number == 2:
+            inbox.advance(connection, receipt, Event.DENY)
+    found = inbox.unended(connection)
+    assert [(message, receipt.state) for message, receipt in found] == [
+        (a_message(3), State.STORED),
+        (a_message(1), State.PASTING),
+    ]
+
+
+def test_the_outbox_follows_a_message_of_this_host_for_this_host(connection: sqlite3.Connection) -> None:
+    receipt, new = inbox.accept_and_store(connection, a_message())
+    assert new
+    assert outbox.find(connection, receipt.id) == receipt
+    for event in (Event.PASTE, Event.SEE, Event.TAKE):
+        receipt = inbox.advance(connection, receipt, event)
+        assert outbox.find(connection, receipt.id) == inbox.find(connection, receipt.id) == receipt
+    assert receipt.state is State.SUBMITTED
+    assert outbox.unended(connection) == []
+    assert inbox.unended(connection) == []
+
+
+# Slices.
+
+
+def test_the_newest_slice_of_each_host_is_kept_until_it_is_forgotten(connection: sqlite3.Connection) -> None:
+    hub = a_slice(a_pane(role="old"))
+    newer = a_slice(a_pane(role="new"), counter=1)
+    worker = a_slice(host="worker")
+    for part in (hub, worker, newer):
+        slices.keep(connection, part)
+    assert sorted(slices.load(connection), key=lambda part: part.host) == [newer, worker]
+    slices.forget(connection, "worker")
+    slices.forget(connection, "nowhere")
+    assert slices.load(connection) == [newer]
+
+
+def test_an_epoch_is_never_given_twice(connection: sqlite3.Connection) -> None:
+    assert [slices.next_epoch(connection) for _ in range(3)] == [1, 2, 3]
