@@ -75,6 +75,10 @@ class ProtocolError(AgentmeshError):
     """The other side speaks something that isn't the agentmesh protocol: {reason}."""
 
 
+class LinkRefused(AgentmeshError):
+    """The link is refused: {reason}."""
+
+
 class DropFailed(AgentmeshError):
     """{name} could not be dropped on {host}: {reason}."""
 

@@ -11,6 +11,7 @@ import msgspec
 from agentmesh.adapters import files, ipc, ssh
 from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent.control import Control
+from agentmesh.agent.directory import Directory
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
@@ -18,6 +19,7 @@ from agentmesh.agent.log import log
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
+from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.typist import Typist
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
@@ -58,7 +60,9 @@ async def assembled(paths: Paths) -> AsyncIterator[Agent]:
         postman = Postman(paths, alias, database, replica, scanner, Typist(profiles, drops), drops)
         links = Links(alias, replica, postman, tasks)
         links.set_peers(peers)
-        control = Control(paths, alias, replica, scanner, links, postman, stopping.set)
+        directory = Directory(alias, replica, scanner)
+        sending = Sending(replica, directory, postman, links)
+        control = Control(paths, alias, replica, scanner, links, directory, sending, stopping.set)
         try:
             await scanner.scan()
             yield Agent(config, replica, scanner, links, postman, control, tasks, stopping)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol, assert_never
@@ -20,7 +20,7 @@ from agentmesh.core import session as conversation
 from agentmesh.core.model import Message, Receipt, Slice
 from agentmesh.core.session import Accept, Close, Command, Greet, Learn, Record, Send, Session
 from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews, SliceNews
-from agentmesh.errors import AgentmeshError, ProtocolError, Unreachable
+from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
 
 HELLO_SECONDS = 10.0
 FIRST_RETRY_SECONDS = 0.5
@@ -72,7 +72,6 @@ class _Peer:
         self.wanted = asyncio.Event()
         self.changed = asyncio.Condition()
         self.failures = 0
-        self.connection: ssh.Connection | None = None
 
 
 class Links:
@@ -85,6 +84,7 @@ class Links:
         self._tasks = tasks
         self._peers: dict[str, _Peer] = {}
         self._dialling: dict[str, asyncio.Task[None]] = {}
+        self._connections: dict[str, ssh.Connection] = {}
         self._streams: dict[str, list[FrameStream]] = {}
         replica.on_own_change = self._push
 
@@ -121,8 +121,7 @@ class Links:
 
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host, dialling it if need be. Raises Unreachable."""
-        if not self.has_link(host):
-            await self._reach(host)
+        await self._reach(host, lambda: self.has_link(host))
         for stream in list(self._streams.get(host, [])):
             try:
                 await stream.send(frame)
@@ -139,13 +138,8 @@ class Links:
     @asynccontextmanager
     async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
         """Open a second conversation on the link to a host, for one file. Raises Unreachable."""
-        peer = self._peers.get(host)
-        if peer is None or peer.connection is None:
-            await self._reach(host)
-        peer = self._peers[host]
-        if peer.connection is None:
-            raise Unreachable(host=host, reason="only it can dial us, and files need a link that we dialled")
-        stream = FrameStream(*await peer.connection.open_conversation())
+        await self._reach(host, lambda: host in self._connections)
+        stream = FrameStream(*await self._connections[host].open_conversation())
         try:
             await stream.send(self._hello("drop"))
             greeting = await _first(stream)
@@ -171,16 +165,18 @@ class Links:
     def _hello(self, channel: str = "link") -> Hello:
         return Hello(host=self._alias, version=__version__, channel=channel)
 
-    async def _reach(self, host: str) -> None:
-        """Wait until there is a link to a host. Raises Unreachable when dialling it fails."""
+    async def _reach(self, host: str, is_reached: Callable[[], bool]) -> None:
+        """Dial a host until it is reached as is wanted. Raises Unreachable when dialling fails."""
+        if is_reached():
+            return
         peer = self._peers.get(host)
         if peer is None:
-            raise Unreachable(host=host, reason="it isn't in peers.conf, and has no link to us")
+            raise Unreachable(host=host, reason="it isn't in peers.conf, and hasn't dialled us")
         failures = peer.failures
         self.dial(host)
         async with peer.changed:
-            await peer.changed.wait_for(lambda: self.has_link(host) or peer.failures > failures)
-        if not self.has_link(host):
+            await peer.changed.wait_for(lambda: is_reached() or peer.failures > failures)
+        if not is_reached():
             raise Unreachable(host=host, reason=peer.status.reason)
 
     async def _keep_dialling(self, alias: str, peer: _Peer) -> None:
@@ -204,21 +200,21 @@ class Links:
         with supervised("dialling failed", peer=alias):
             try:
                 async with ssh.dialled(alias) as connection:
-                    return await self._hold(alias, peer, connection)
+                    return await self._hold(alias, connection)
             except Unreachable as error:
                 return str(error.facts["reason"])
             except (AgentmeshError, OSError) as error:
                 return str(error)
         return "a fault of our own; see the log"
 
-    async def _hold(self, alias: str, peer: _Peer, connection: ssh.Connection) -> str:
+    async def _hold(self, alias: str, connection: ssh.Connection) -> str:
         """Hold the conversation on a connection to its end; returns why it ended."""
         stream = FrameStream(*await connection.open_conversation())
-        peer.connection = connection
+        self._connections[alias] = connection
         try:
             await self._converse(stream, expected=alias)
         finally:
-            peer.connection = None
+            del self._connections[alias]
             stream.close()
         return await connection.complaint() or "it ended the conversation"
 
@@ -237,8 +233,9 @@ class Links:
                         return
                     await self._perform(command, stream)
                 frame = await stream.read()
-        except ProtocolError as error:
-            await self._say_bye(stream, str(error))
+        except (LinkRefused, ProtocolError) as error:
+            with suppress(OSError):
+                await stream.send(Bye(str(error.facts["reason"])))
             raise
         finally:
             if session.peer is not None:
@@ -257,8 +254,7 @@ class Links:
             case Record(receipt):
                 await self._mailroom.record(receipt)
             case Close(reason):
-                await self._say_bye(stream, reason)
-                raise ProtocolError(reason=reason)
+                raise LinkRefused(reason=reason)
             case _:
                 assert_never(command)
 
@@ -317,11 +313,6 @@ class Links:
             pass  # its conversation ends by itself, and says so
         except ProtocolError as error:
             log.error("slice not sent", reason=error)
-
-    @staticmethod
-    async def _say_bye(stream: FrameStream, reason: str) -> None:
-        with suppress(OSError):
-            await stream.send(Bye(reason))
 
 
 async def _first(stream: FrameStream) -> Frame | None:

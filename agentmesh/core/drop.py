@@ -21,7 +21,7 @@ def safe_name(text: str) -> str:
     if dot and len(ending.encode()) < LONGEST_NAME // 4:
         room = LONGEST_NAME - len(ending.encode()) - 1
         name = f"{_cut(stem, room)}.{ending}"
-    return _cut(name, LONGEST_NAME) or "file"
+    return _cut(name, LONGEST_NAME).rstrip() or "file"
 
 
 def numbered(name: str, number: int) -> str:

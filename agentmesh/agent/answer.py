@@ -1,0 +1,27 @@
+"""The way back to a command of this host."""
+
+from typing import Protocol
+
+import msgspec
+
+
+class Answer(Protocol):
+    """The command's standard streams, wherever they are."""
+
+    async def write_output(self, text: str) -> None:
+        """Write to the command's standard output."""
+
+    async def write_error(self, text: str) -> None:
+        """Write to the command's standard error."""
+
+    async def read_input(self, largest: int) -> bytes:
+        """Return the command's standard input, or its first ``largest`` bytes and one more."""
+
+
+def as_json(value: object) -> str:
+    r"""Return a value as a line of JSON.
+
+    >>> as_json({"a": 1})
+    '{"a":1}\\n'
+    """
+    return msgspec.json.encode(value).decode() + "\n"

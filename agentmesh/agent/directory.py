@@ -1,0 +1,71 @@
+"""Who is who: the pane that a command runs in, by the kernel's word, and the panes that an address means."""
+
+import time
+
+import msgspec
+
+from agentmesh.adapters import process
+from agentmesh.adapters.ipc import Request
+from agentmesh.agent.replication import Replica
+from agentmesh.agent.scanner import Scanner
+from agentmesh.core.model import Pane
+from agentmesh.core.registry import Match, resolve
+from agentmesh.core.text import printable
+from agentmesh.errors import UnknownAddress
+
+LONGEST_NAME = 120
+"""Characters of a sender's name that are shown."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks: the pane that the calling process runs in, if any, and the name to show."""
+
+    pane: Pane | None
+    name: str
+
+
+class Directory:
+    """Finds panes in the registry; looks at tmux again before it says that there are none."""
+
+    def __init__(self, alias: str, replica: Replica, scanner: Scanner) -> None:
+        self._alias = alias
+        self._replica = replica
+        self._scanner = scanner
+
+    async def caller(self, request: Request) -> Caller:
+        """Find the pane that the asking process runs in.
+
+        ``AGENT_NAME`` is the name where there is no pane (cron); otherwise it is shown beside the pane's.
+        """
+        pane = self._pane_of(request.pid)
+        if pane is None and "TMUX_PANE" in request.environment:
+            await self._scanner.scan()
+            pane = self._pane_of(request.pid)
+        claimed = shown_name(request.environment.get("AGENT_NAME", ""))
+        if pane is None:
+            return Caller(None, claimed or self._alias)
+        agrees = claimed.lower() in {"", pane.address.lower(), pane.handle.lower()}
+        return Caller(pane, pane.address if agrees else f"{pane.address} (as {claimed})")
+
+    async def find(self, address: str, caller: Caller) -> list[Match]:
+        """Find the panes that an address means. Raises UnknownAddress, AmbiguousAddress."""
+        now = int(time.time())
+        try:
+            return resolve(self._replica.registry, address, now, caller.pane)
+        except UnknownAddress:
+            if not await self._scanner.scan():
+                raise
+            return resolve(self._replica.registry, address, now, caller.pane)
+
+    def _pane_of(self, pid: int) -> Pane | None:
+        panes = {pane.pid: pane for pane in reversed(self._replica.own.panes)}
+        return next((panes[ancestor] for ancestor in process.ancestors(pid) if ancestor in panes), None)
+
+
+def shown_name(name: str) -> str:
+    """Return a name that can stand in a tag: one line, no brackets.
+
+    >>> shown_name("bob] rm")
+    'bob rm'
+    """
+    return printable(name.replace("[", "").replace("]", ""))[:LONGEST_NAME]

@@ -1,0 +1,142 @@
+"""What notify-pane asks for: find the recipients, send each a text or files, and tell what became of them."""
+
+import asyncio
+import os
+import time
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+
+from agentmesh import __version__
+from agentmesh.adapters.files import Outgoing
+from agentmesh.adapters.ipc import Request
+from agentmesh.agent import arguments
+from agentmesh.agent.answer import Answer, as_json
+from agentmesh.agent.arguments import Words
+from agentmesh.agent.directory import Directory, shown_name
+from agentmesh.agent.log import log
+from agentmesh.agent.postman import Carrier, Postman
+from agentmesh.agent.replication import Replica
+from agentmesh.core.delivery import EXIT_CODES, State
+from agentmesh.core.drop import announcement
+from agentmesh.core.model import Message, Receipt
+from agentmesh.core.registry import Match, entries
+from agentmesh.core.text import LARGEST_BODY, check_body, without_controls
+from agentmesh.errors import AgentmeshError, BadBody, Unreachable
+
+
+class Sending:
+    """Runs notify-pane, whose own process only hands over its words and shows the answer."""
+
+    def __init__(self, replica: Replica, directory: Directory, postman: Postman, carrier: Carrier) -> None:
+        self._replica = replica
+        self._directory = directory
+        self._postman = postman
+        self._carrier = carrier
+
+    async def run(self, request: Request, answer: Answer) -> int:
+        """Do what the words after ``notify-pane`` ask; returns the exit code. Raises AgentmeshError."""
+        words = arguments.read_words(request.words[1:])
+        if words.help:
+            await answer.write_output(arguments.help_text())
+        elif words.version:
+            await answer.write_output(f"notify-pane {__version__}\n")
+        elif words.list:
+            known = entries(self._replica.registry)
+            lines = "".join(f"{pane.address}\n" for pane in known)
+            await answer.write_output(as_json(known) if words.json else lines)
+        elif words.whoami:
+            await answer.write_output(f"{(await self._directory.caller(request)).name}\n")
+        else:
+            return await self._send(words, request, answer)
+        return 0
+
+    async def _send(self, words: Words, request: Request, answer: Answer) -> int:
+        """Send to each recipient; the exit code is the worst of theirs."""
+        caller = await self._directory.caller(request)
+        sender = shown_name(words.reply_to) if words.reply_to else caller.name
+        force = words.force or request.environment.get("FORCE_SEND") == "1"
+        matches = await self._directory.find(words.address or "", caller)
+        body = await _read_body(words, answer)
+        code = 0
+        with ExitStack() as opened:
+            files = [opened.enter_context(Outgoing(_path(name, request))) for name in words.files]
+            # Each recipient is served at once; what became of each is told in the order named.
+            sending = (self._send_to(match, body, files, sender, force=force) for match in matches)
+            for match, (receipt, shown) in zip(matches, await asyncio.gather(*sending), strict=True):
+                await _report(receipt, match, shown, words, answer)
+                code = max(code, EXIT_CODES[receipt.state])
+        return code
+
+    async def _send_to(
+        self, match: Match, body: str, files: list[Outgoing], sender: str, *, force: bool
+    ) -> tuple[Receipt, str]:
+        """Send a text, or files each with its announcement; returns the worst receipt, and what was sent last."""
+        pane = match.pane
+        bodies = [body] if not files else []
+        for number, file in enumerate(files):
+            try:
+                path = await self._postman.send_file(file, sender, pane.host, self._carrier)
+            except AgentmeshError as error:
+                state = State.UNREACHABLE if isinstance(error, Unreachable) else State.FAILED
+                failed = Receipt(
+                    id="", to=pane.address, host=pane.host, state=state, target=pane.target, detail=str(error)
+                )
+                return failed, file.name
+            bodies.append(announcement(path, file.size, body if number == len(files) - 1 else ""))
+        worst: Receipt | None = None
+        for text in bodies:
+            message = Message(
+                id=uuid.uuid4().hex,
+                sender=sender,
+                to=pane.address,
+                host=pane.host,
+                body=text,
+                sent=int(time.time()),
+                force=force,
+            )
+            receipt = await self._postman.send(message, self._carrier)
+            if worst is None or EXIT_CODES[receipt.state] >= EXIT_CODES[worst.state]:
+                worst = receipt
+            if EXIT_CODES[receipt.state]:
+                break
+        if worst is None:
+            raise BadBody(reason="it is empty")
+        return worst, bodies[-1]
+
+
+async def _read_body(words: Words, answer: Answer) -> str:
+    if words.body == "-":
+        return check_body(await answer.read_input(LARGEST_BODY))
+    if words.body is None:
+        return ""
+    return check_body(words.body.encode(errors="surrogateescape"))
+
+
+async def _report(receipt: Receipt, match: Match, body: str, words: Words, answer: Answer) -> None:
+    """Tell the sender how one message ended."""
+    if words.json:
+        await answer.write_output(as_json(receipt))
+        return
+    pane = match.pane
+    if match.renamed_from:
+        await answer.write_error(f"notify-pane: {match.renamed_from} is now called {pane.address}.\n")
+    if EXIT_CODES[receipt.state] == 0:
+        target = without_controls(receipt.target or pane.target)
+        await answer.write_output(f"→ {pane.address} ({pane.host}[{target}]): {body}\n")
+        if receipt.note:
+            await answer.write_error(f"notify-pane: {pane.address}: {without_controls(receipt.note)}.\n")
+        return
+    seen = f": {receipt.readiness}" if receipt.readiness else ""
+    complaint = [f"notify-pane: {pane.address}: {receipt.state}{seen}. {receipt.detail}"]
+    complaint += [f"  | {line}" for line in receipt.screen]
+    await answer.write_error("".join(f"{without_controls(line)}\n" for line in complaint))
+    log.info("message not delivered", message=receipt.id, state=receipt.state)
+
+
+def _path(name: str, request: Request) -> Path:
+    """Return a file that the caller named: from its own folder, or one of its own open descriptors."""
+    path = Path(os.path.normpath(request.folder / name))
+    if path.parent == Path("/dev/fd"):
+        return Path(f"/proc/{request.pid}/fd/{path.name}")
+    return path
