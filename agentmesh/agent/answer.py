@@ -22,6 +22,6 @@ def as_json(value: object) -> str:
     r"""Return a value as a line of JSON.
 
     >>> as_json({"a": 1})
-    '{"a":1}\\n'
+    '{"a":1}\n'
     """
     return msgspec.json.encode(value).decode() + "\n"
