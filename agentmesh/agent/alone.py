@@ -5,14 +5,16 @@ import os
 import sys
 from pathlib import Path
 
-from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request
+from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request, connect
 from agentmesh.adapters.stdio import standard_streams
 from agentmesh.agent.app import assembled
 from agentmesh.config import Paths
-from agentmesh.errors import AgentmeshError
+from agentmesh.errors import AgentmeshError, NoAgent
 
 LAST_SECONDS = 60.0
 """How long what the peer has sent may take to its end when the peer is gone."""
+LOOK_SECONDS = 0.5
+"""How often it is looked whether an agent runs by now."""
 
 
 class _StandardAnswer:
@@ -47,11 +49,18 @@ def run_command(words: list[str]) -> int:
 
 
 def serve_peer(paths: Paths) -> int:
-    """Hold the conversation with the peer at the other end of our standard streams; returns the exit code."""
+    """Hold the conversation with the peer at our standard streams, until it ends or an agent runs here.
+
+    The peer then dials again, and is joined to that agent. Returns the exit code.
+    """
 
     async def work() -> None:
         async with assembled(paths) as agent, standard_streams() as (reader, writer):
-            await agent.links.serve(reader, writer)
+            agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
+            agent.tasks.start("write the registry", agent.replica.keep_files())
+            conversation = agent.tasks.start("conversation", agent.links.serve(reader, writer))
+            while not conversation.done() and not await _runs(paths.socket):
+                await asyncio.wait({conversation}, timeout=LOOK_SECONDS)
             await agent.postman.finish(LAST_SECONDS)
 
     try:
@@ -60,3 +69,13 @@ def serve_peer(paths: Paths) -> int:
         sys.stderr.write(f"agentmesh wire: {error}\n")
         return error.exit_code
     return 0
+
+
+async def _runs(socket: Path) -> bool:
+    """Tell whether an agent answers at a socket."""
+    try:
+        _, writer = await connect(socket)
+    except NoAgent:
+        return False
+    writer.close()
+    return True

@@ -44,9 +44,10 @@ class Agent(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def assembled(paths: Paths) -> AsyncIterator[Agent]:
+async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[Agent]:
     """Put an agent together, its tmux servers scanned; nothing is watched, dialled or listened on yet.
 
+    ``new_epoch`` is for the host's one agent, which holds the lock.
     Raises BadConfiguration, StoreFailed.
     """
     prepare(paths)
@@ -54,7 +55,7 @@ async def assembled(paths: Paths) -> AsyncIterator[Agent]:
     stopping = asyncio.Event()
     async with open_database(paths.database) as database, Tasks() as tasks:
         replica = Replica(paths, alias, database)
-        await replica.load(peers)
+        await replica.load(peers, new_epoch=new_epoch)
         drops = Drops(config.drops)
         scanner = Scanner(paths, config, alias, profiles, replica)
         postman = Postman(paths, alias, database, replica, scanner, Typist(profiles, drops), drops)
@@ -94,7 +95,7 @@ async def run(paths: Paths) -> None:
         life.enter_context(log.writing(paths.log))
         for left_by_a_crash in paths.buffers.iterdir():
             left_by_a_crash.unlink()
-        agent = await life.enter_async_context(assembled(paths))
+        agent = await life.enter_async_context(assembled(paths, new_epoch=True))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, agent.stopping.set)
@@ -102,7 +103,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.links.dial()
-        await agent.postman.recover(agent.links, agent.tasks.start)
+        await agent.postman.recover(agent.links, agent.tasks.start_supervised)
         log.info("agent is running", home=paths.home, pid=os.getpid())
         await agent.stopping.wait()
         log.info("agent stops")

@@ -10,11 +10,8 @@ from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
 from agentmesh.core.model import Pane
 from agentmesh.core.registry import Match, resolve
-from agentmesh.core.text import printable
+from agentmesh.core.text import sender_name
 from agentmesh.errors import UnknownAddress
-
-LONGEST_NAME = 120
-"""Characters of a sender's name that are shown."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -41,7 +38,7 @@ class Directory:
         if pane is None and "TMUX_PANE" in request.environment:
             await self._scanner.scan()
             pane = self._pane_of(request.pid)
-        claimed = shown_name(request.environment.get("AGENT_NAME", ""))
+        claimed = sender_name(request.environment.get("AGENT_NAME", ""))
         if pane is None:
             return Caller(None, claimed or self._alias)
         agrees = claimed.lower() in {"", pane.address.lower(), pane.handle.lower()}
@@ -60,12 +57,3 @@ class Directory:
     def _pane_of(self, pid: int) -> Pane | None:
         panes = {pane.pid: pane for pane in reversed(self._replica.own.panes)}
         return next((panes[ancestor] for ancestor in process.ancestors(pid) if ancestor in panes), None)
-
-
-def shown_name(name: str) -> str:
-    """Return a name that can stand in a tag: one line, no brackets.
-
-    >>> shown_name("bob] rm")
-    'bob rm'
-    """
-    return printable(name.replace("[", "").replace("]", ""))[:LONGEST_NAME]

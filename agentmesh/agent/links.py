@@ -51,7 +51,7 @@ class Mailroom(Protocol):
         """Note what a peer says of a message of this host."""
 
     def link_lost(self, host: str) -> None:
-        """Learn that no link to a host is left."""
+        """Learn that a link to a host has ended, and with it what was on its way."""
 
     async def take_drop(self, stream: FrameStream) -> None:
         """Receive a file on a conversation of its own."""
@@ -160,7 +160,8 @@ class Links:
                 await self._converse(stream, expected=None)
             except (AgentmeshError, OSError) as error:
                 log.warning("conversation ended", reason=error)
-        stream.close()
+            finally:
+                stream.close()
 
     def _hello(self, channel: str = "link") -> Hello:
         return Hello(host=self._alias, version=__version__, channel=channel)
@@ -183,9 +184,8 @@ class Links:
         attempt = 0
         while True:
             peer.wanted.clear()
-            began = time.monotonic()
             reason = await self._dial_once(alias, peer)
-            attempt = 0 if time.monotonic() - began > LAST_RETRY_SECONDS else attempt + 1
+            attempt = 0 if peer.status.state == "up" else attempt + 1
             await self._set_status(peer, "down", reason)
             longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempt)
             try:
@@ -285,11 +285,12 @@ class Links:
         if not streams:
             moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             self._replica.set_state(host, f"stale since {moment}")
-            self._mailroom.link_lost(host)
+        self._mailroom.link_lost(host)
 
     async def _set_status(self, peer: _Peer, state: str, reason: str = "") -> None:
         if state == "down":
-            peer.failures += 1
+            # A link that was up and has ended is no failure to reach the peer: whoever waits has asked since.
+            peer.failures += peer.status.state != "up"
             if reason != peer.status.reason:
                 log.warning("peer is down", peer=peer.status.host, reason=reason)
         peer.status = PeerStatus(

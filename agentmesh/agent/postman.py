@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from agentmesh.adapters.files import Outgoing, locked
+from agentmesh.adapters.tmux import TmuxServer
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.links import Reply
 from agentmesh.agent.log import log
@@ -32,6 +33,7 @@ ENDED_SECONDS = 90.0
 STALE_SECONDS = 60
 """A message that was interrupted longer ago than this is not taken up again after a restart."""
 LOCK_POLL_SECONDS = 0.01
+_INTERRUPTED = "The agent stopped while it typed this message."
 
 
 QUICK_SECONDS = 0.1
@@ -132,7 +134,7 @@ class Postman:
             awaited.changed.set()
 
     def link_lost(self, host: str) -> None:
-        """Ask again for the messages that a host has not ended, now that no link to it is left."""
+        """Ask again for the messages that a host has not ended: one of them may have been lost with the link."""
         for awaited in self._awaited.values():
             if awaited.host == host:
                 awaited.lost = True
@@ -145,13 +147,7 @@ class Postman:
     async def recover(self, carrier: Carrier, start: Start) -> None:
         """Take up what a crash interrupted: what may have been typed is uncertain; what is fresh goes on."""
         for message, receipt in await self._database.write(inbox.unended):
-            if receipt.state is not State.STORED:
-                detail = "The agent stopped while it typed this message."
-                await self._journal(msgspec.structs.replace(receipt, detail=detail), Event.LOSE)
-            elif time.time() - message.sent > STALE_SECONDS:
-                await self._journal(receipt, Event.EXPIRE)
-            else:
-                start(f"message {message.id}", self._deliver(message, _done((receipt, True))))
+            start(f"message {message.id}", self._deliver(message, _done((receipt, False))))
         for message in await self._database.write(outbox.unended):
             if message.host == self._alias:
                 continue
@@ -172,15 +168,19 @@ class Postman:
     async def _carry(self, message: Message, carrier: Carrier) -> Receipt:
         """Bring a message to its host and wait for its end. After a cut it is asked about by sending it again."""
         awaited = self._awaited[message.id] = _Awaited(message.host)
+        sent = False
         try:
             while True:
                 awaited.lost = False
                 await carrier.send(message.host, Deliver(message))
+                sent = True
                 receipt = await self._await_end(awaited)
                 if receipt is not None:
                     return receipt
         except Unreachable as error:
-            event, detail = (Event.LOSE if awaited.receipt else Event.MISS), str(error)
+            event, detail = Event.MISS, str(error)
+            if sent:
+                event, detail = Event.LOSE, f"The link broke before {message.host} told of its end, and {detail}"
         except TimeoutError:
             event, detail = Event.LOSE, f"{message.host} has not answered; the message may still arrive."
         finally:
@@ -216,15 +216,33 @@ class Postman:
             async with self._queue(f"{pane.server}{pane.pane}"):
                 server = self._scanner.server(pane.server)
                 ended = await self._typist.deliver(message, pane, server, storing, self._journal)
+                if ended is None:
+                    ended = await self._take_up(message, pane, server)
         except (PaneGone, TmuxFailed, UnknownAddress) as error:
-            stored, _ = await storing
-            current = await self._database.write(inbox.find, message.id) or stored
-            event = Event.FAIL if current.state is State.STORED else Event.LOSE
-            return await self._journal(msgspec.structs.replace(current, detail=str(error)), event)
+            await storing
+            receipt, _ = await self._database.write(inbox.store, message)
+            ended = await self._break_off(receipt, str(error))
         if ended.state is State.FAILED:
             await self._scanner.scan()
         log.info("message ended", message=message.id, to=message.to, state=ended.state)
         return ended
+
+    async def _take_up(self, message: Message, pane: Pane, server: TmuxServer) -> Receipt:
+        """Go on with a message that was here before. Whoever held its pane's lock then is done with it, or has died."""
+        receipt, _ = await self._database.write(inbox.store, message)
+        if receipt.state is State.STORED and time.time() - message.sent > STALE_SECONDS:
+            return await self._journal(receipt, Event.EXPIRE)
+        if receipt.state is State.STORED:
+            fresh = _done((receipt, True))
+            return await self._typist.deliver(message, pane, server, fresh, self._journal) or receipt
+        return await self._break_off(receipt, _INTERRUPTED)
+
+    async def _break_off(self, receipt: Receipt, detail: str) -> Receipt:
+        """End a message that can't go on: failed when nothing was typed yet, else uncertain."""
+        if is_end(receipt.state):
+            return receipt
+        event = Event.FAIL if receipt.state is State.STORED else Event.LOSE
+        return await self._journal(msgspec.structs.replace(receipt, detail=detail), event)
 
     async def _find_pane(self, message: Message) -> Pane:
         """Return the pane that an address of this host means now; look again before saying that there is none."""

@@ -37,13 +37,19 @@ class Replica:
         """The slice of this host."""
         return self.registry[self._alias]
 
-    async def load(self, members: list[str]) -> None:
-        """Take up what was known before, with a new epoch for the own slice; forget hosts that left."""
+    async def load(self, members: list[str], *, new_epoch: bool) -> None:
+        """Take up what was known before; forget hosts that left.
+
+        The host's one agent begins a new epoch, so that its slices are newer than all before. A process that does the
+        work of an agent while none runs goes on in the old one: an agent that starts meanwhile is newer.
+        """
         known = {part.host: part for part in await self._database.write(slices.load)}
-        epoch = await self._database.write(slices.next_epoch)
-        panes = known[self._alias].panes if self._alias in known else ()
-        known[self._alias] = Slice(self._alias, Version(epoch, 0, digest(panes)), int(time.time()), panes)
-        self.registry = known
+        own = known.get(self._alias) or Slice(self._alias, Version(0, 0, digest(())), int(time.time()))
+        if new_epoch:
+            epoch = await self._database.write(slices.next_epoch)
+            own = Slice(self._alias, Version(epoch, 0, own.version.digest), int(time.time()), own.panes)
+            await self._database.write(slices.keep, own)
+        self.registry = {**known, self._alias: own}
         await self.set_members(members)
 
     async def set_members(self, members: list[str]) -> None:

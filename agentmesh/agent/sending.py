@@ -13,7 +13,7 @@ from agentmesh.adapters.ipc import Request
 from agentmesh.agent import arguments
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.arguments import Words
-from agentmesh.agent.directory import Directory, shown_name
+from agentmesh.agent.directory import Directory
 from agentmesh.agent.log import log
 from agentmesh.agent.postman import Carrier, Postman
 from agentmesh.agent.replication import Replica
@@ -21,7 +21,7 @@ from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.drop import announcement
 from agentmesh.core.model import Message, Receipt
 from agentmesh.core.registry import Match, entries
-from agentmesh.core.text import LARGEST_BODY, check_body, without_controls
+from agentmesh.core.text import LARGEST_BODY, check_body, sender_name, without_controls
 from agentmesh.errors import AgentmeshError, BadBody, Unreachable
 
 
@@ -54,7 +54,7 @@ class Sending:
     async def _send(self, words: Words, request: Request, answer: Answer) -> int:
         """Send to each recipient; the exit code is the worst of theirs."""
         caller = await self._directory.caller(request)
-        sender = shown_name(words.reply_to) if words.reply_to else caller.name
+        sender = sender_name(words.reply_to) if words.reply_to else caller.name
         force = words.force or request.environment.get("FORCE_SEND") == "1"
         matches = await self._directory.find(words.address or "", caller)
         body = await _read_body(words, answer)

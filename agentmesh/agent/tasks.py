@@ -34,6 +34,15 @@ class Tasks:
         task.add_done_callback(self._running.discard)
         return task
 
+    def start_supervised(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task whose failure is logged, and ends nothing else."""
+
+        async def supervise() -> None:
+            with supervised("task failed", task=name):
+                await work
+
+        return self.start(name, supervise())
+
 
 @contextmanager
 def supervised(what: str, **facts: object) -> Iterator[None]:

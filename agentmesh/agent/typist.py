@@ -65,15 +65,15 @@ class Typist:
 
     async def deliver(
         self, message: Message, pane: Pane, server: TmuxServer, storing: Storing, journal: Journal
-    ) -> Receipt:
+    ) -> Receipt | None:
         """Do with a message what the pane's readiness calls for; returns the receipt of its end.
 
-        One that isn't new is left alone: its receipt is what it was.
+        One that isn't new is left alone, and None is returned.
         """
         # A look types nothing, so it needn't wait for the disk.
         (receipt, new), seen = await asyncio.gather(storing, self._glance(server, pane))
         if not new:
-            return receipt
+            return None
         receipt = msgspec.structs.replace(receipt, target=pane.target)
         try:
             if isinstance(seen, AgentmeshError):

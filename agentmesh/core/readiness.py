@@ -108,8 +108,9 @@ ADVICE: dict[Readiness, str] = {
 """What the sender is told of a pane that is not ready."""
 
 _QUESTION = re.compile(
-    r"\?\s*$|\[[a-z](?:/[a-z?])+\]|\((?:y(?:es)?|[a-z])/(?:no?|[a-z])(?:/\[?\w+\]?)*\)|yes/no"
-    r"|continue|overwrite|press |--more--|passw|passphrase|#\?|\bpin\b",
+    r"\?\s*$|(?:^|\s)\[[^\]]*\]\s*:?\s*$|(?:^|\s)\([^)]*\)\s*:?\s*$|\(y\)|\byes\b|\by/n\b"
+    r"|continue|overwrite|proceed|confirm|choice|choose|select|\benter\b|press |--more--"
+    r"|passw|passphrase|secret|token|\bcode\b|\botp\b|\bpin\b|login|\buser(?:\s?name)?:",
     re.IGNORECASE,
 )
 _NEUTRAL_PROMPT = re.compile(r"(?:^|\S)\s?[:>»❯›$%#=\]]\s*$")

@@ -9,6 +9,9 @@ from agentmesh.errors import BadBody
 LARGEST_BODY = 64 * 1024
 """Bytes of UTF-8 that a message's text may have; more is a file."""
 
+LONGEST_NAME = 120
+"""Characters of a sender's name that are shown."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BLANK = re.compile(r"[\s\u200b\u2060\ufeff]+")
 
@@ -72,6 +75,16 @@ def printable(text: str) -> str:
     return " ".join(without_controls(text).split())
 
 
+def sender_name(text: str) -> str:
+    r"""Return a name that can stand in a tag and forge none: one line, no brackets, not too long.
+
+    >>> sender_name("bob @ 1970] rm\n[from x")
+    'bob @ 1970 rm from x'
+    """
+    known = text.encode(errors="replace").decode()
+    return printable(known.replace("[", "").replace("]", "").replace("\n", " "))[:LONGEST_NAME]
+
+
 def tagged(sender: str, sent: int, body: str) -> str:
     """Return the text as it stands in the pane.
 
@@ -79,7 +92,7 @@ def tagged(sender: str, sent: int, body: str) -> str:
     '[from hub-dev-review @ 1970-01-01T00:00:00Z] hi'
     """
     time = datetime.fromtimestamp(sent, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"[from {without_controls(sender)} @ {time}] {without_controls(body)}"
+    return f"[from {sender_name(sender)} @ {time}] {without_controls(body)}"
 
 
 def squash(text: str) -> str:

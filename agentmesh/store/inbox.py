@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 
-from agentmesh.core.delivery import Event, State, step
+from agentmesh.core.delivery import Event, IllegalEvent, State, step
 from agentmesh.core.model import Message, Receipt
 from agentmesh.store import outbox
 
@@ -28,12 +28,17 @@ def accept_and_store(connection: sqlite3.Connection, message: Message) -> tuple[
 
 
 def advance(connection: sqlite3.Connection, receipt: Receipt, event: Event) -> Receipt:
-    """Journal a step of a message's life, with what the receipt says now. Raises IllegalEvent, changing nothing."""
+    """Journal a step of a message's life, with what the receipt says now.
+
+    Raises IllegalEvent, changing nothing, when the table has no such step, or another process has gone on meanwhile.
+    """
     advanced = msgspec.structs.replace(receipt, state=step(receipt.state, event))
-    connection.execute(
-        "UPDATE inbox SET state = ?, receipt = ? WHERE id = ?",
-        (advanced.state, msgspec.json.encode(advanced), advanced.id),
-    )
+    changed = connection.execute(
+        "UPDATE inbox SET state = ?, receipt = ? WHERE id = ? AND state = ?",
+        (advanced.state, msgspec.json.encode(advanced), advanced.id, receipt.state),
+    ).rowcount
+    if not changed:
+        raise IllegalEvent(f"{event}: message {receipt.id} is no longer {receipt.state}")
     outbox.record(connection, advanced)
     return advanced
 

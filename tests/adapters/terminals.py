@@ -4,7 +4,7 @@ import os
 import pty
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -54,6 +54,8 @@ def terminal(*program: str, home: Path) -> Iterator[Terminal]:
         try:
             yield Terminal(near, path, process)
         finally:
-            # Closing a terminal hangs up everything on it; what ignores that is killed.
+            # Closing a terminal hangs up the program on it, and a shell its jobs. Whoever ignores that is killed.
             os.close(near)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1)
             process.kill()

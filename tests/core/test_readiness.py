@@ -220,6 +220,18 @@ def test_an_empty_line_or_a_neutral_prompt_reads_lines(prompt: str) -> None:
         "Password: ",
         "Enter passphrase for key: ",
         "PIN: ",
+        "Proceed [yes]: ",
+        "Enter 'yes' to confirm: ",
+        "Confirm: ",
+        "Choice [1-3]: ",
+        "Delete it [y]: ",
+        "(Y)es/(N)o [Yes]: ",
+        "Verification code: ",
+        "OTP: ",
+        "Login: ",
+        "Username: ",
+        "Enter a value: ",
+        "Secret key> ",
     ],
 )
 def test_a_prompt_that_asks_is_a_dialog_even_forced(prompt: str) -> None:

@@ -3,14 +3,19 @@
 import hashlib
 import os
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.hosts import Host, Network
-from tests.e2e.mesh import addresses, knows, open_window, screen, start_agent, status
+from tests.e2e.mesh import addresses, all_up, knows, open_window, screen, start_agent, status
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.hosts
+
+CLAUDE = Path(__file__).parents[1] / "mesh" / "programs" / "claude.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,6 +149,26 @@ def test_without_agents_the_same_message_arrives(hub: Host, worker: Host) -> Non
             start_agent(host)
 
 
+def link_holders(host: Host) -> set[str]:
+    """Return who holds the conversations that sshd started: an agent, joined to by a socket, or the process itself."""
+    held = set()
+    for pid in host.run("pgrep", "-f", "agentmesh wire", check=False).stdout.split():
+        files = host.run("ls", "-l", f"/proc/{pid}/fd", check=False).stdout
+        held.add("itself" if "mesh.db" in files else "agent")
+    return held
+
+
+def test_a_host_without_an_agent_is_served_until_one_starts(hub: Host, worker: Host) -> None:
+    worker.run("agentmesh", "stop")
+    eventually(lambda: all_up(hub), "hub has a link all the same", lambda: status(hub))
+    open_window(worker, "foo", "alone", "cat")
+    eventually(knows(hub, "worker-1-foo-alone"), "the window that was opened meanwhile")
+    start_agent(worker)
+    eventually(lambda: link_holders(worker) == {"agent"}, "the link is handed over", lambda: link_holders(worker))
+    worker.run("tmux", "kill-window", "-t", "foo:alone")
+    eventually(lambda: "worker-1-foo-alone" not in addresses(hub), "the window is gone")
+
+
 def test_an_unreachable_host_is_said_and_its_entries_stay(network: Network, hub: Host, worker: Host) -> None:
     hub.run("agentmesh", "stop")
     network.cut("worker-1")
@@ -165,3 +190,22 @@ def test_a_killed_agent_is_back_with_its_registry(hub: Host, worker: Host) -> No
     start_agent(worker)
     hub.run("notify-pane", "worker-1-foo-bar", "after the crash", timeout=60)
     assert "] after the crash" in screen(worker, "foo:bar")
+
+
+def test_an_agent_killed_while_it_types_leaves_the_message_uncertain(hub: Host, worker: Host) -> None:
+    open_window(worker, "foo", "box", f"{sys.executable} {CLAUDE} box.log cut")
+    eventually(knows(hub, "worker-1-foo-box"), "the pane")
+    pid = str(status(worker).pid)
+    with ThreadPoolExecutor(1) as thread:
+        words = ["notify-pane", "worker-1-foo-box", "longer than the box keeps"]
+        sending = thread.submit(hub.run, *words, check=False, timeout=60)
+        eventually(lambda: "[from hub" in screen(worker, "foo:box"), "it was pasted")
+        worker.run("kill", "-9", pid)
+        sent = sending.result()
+    try:
+        # The link is dialled again at once; with no agent there, `agentmesh wire` finds the message half-done.
+        assert sent.returncode == 7
+        assert "stopped while it typed" in sent.stderr
+        assert screen(worker, "foo:box").count("[from hub") == 1
+    finally:
+        start_agent(worker)

@@ -1,7 +1,9 @@
 """Links between agents over their own listeners: who is let in, and what a broken or lying peer can do."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncssh
@@ -12,6 +14,8 @@ from tests.eventually import eventually
 from tests.mesh.local import LocalHost, befriend
 
 pytestmark = pytest.mark.tmux
+
+CLAUDE = Path(__file__).parent / "programs" / "claude.py"
 
 Pair = tuple[LocalHost, LocalHost]
 
@@ -138,3 +142,21 @@ def test_a_key_that_is_not_authorized_gets_no_link(root: Path) -> None:
     finally:
         for host in hosts:
             host.end()
+
+
+def test_a_cut_after_the_message_left_is_uncertain_and_never_typed_twice(pair: Pair) -> None:
+    left, right = pair
+    log = right.home / "cut.log"
+    pane = right.open("cut", sys.executable, CLAUDE, log, "cut")
+    eventually(lambda: "right-dev-cut" in left.addresses(), "left knows the pane")
+    with ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(left.notify, "right-dev-cut", "longer than the box keeps")
+        eventually(lambda: "[from left" in right.tmux.screen(pane), "it was pasted")
+        right.kill()
+        sent = sending.result()
+    assert sent.returncode == 7
+    assert "link broke before right told of its end" in sent.stderr
+    right.start()
+    eventually(left.all_up, "the link is back", left.status)
+    assert right.tmux.screen(pane).count("[from left") == 1
+    assert not log.exists()

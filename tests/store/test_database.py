@@ -3,7 +3,9 @@
 import asyncio
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,21 @@ async def test_what_was_told_to_be_written_survives_a_hard_kill(path: Path) -> N
     # At most the one that was being written when the kill came may be there besides.
     assert [message.id for message in kept[: told + 1]] == [a_message(number).id for number in range(told + 1)]
     assert len(kept) - (told + 1) in {0, 1}
+
+
+def test_several_can_open_a_new_database_at_once(path: Path) -> None:
+    start = threading.Barrier(8)
+
+    async def use_it() -> int:
+        async with open_database(path) as database:
+            return await database.write(slices.next_epoch)
+
+    def in_a_thread(_: int) -> int:
+        start.wait()
+        return asyncio.run(use_it())
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(in_a_thread, range(8))) == list(range(1, 9))
 
 
 async def test_two_processes_write_without_loss(path: Path) -> None:

@@ -155,3 +155,11 @@ def test_the_newest_slice_of_each_host_is_kept_until_it_is_forgotten(connection:
 
 def test_an_epoch_is_never_given_twice(connection: sqlite3.Connection) -> None:
     assert [slices.next_epoch(connection) for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_step_from_a_state_that_another_process_has_left_is_refused(connection: sqlite3.Connection) -> None:
+    stored, _ = inbox.store(connection, a_message())
+    pasting = inbox.advance(connection, stored, Event.PASTE)
+    with pytest.raises(IllegalEvent):
+        inbox.advance(connection, stored, Event.PASTE)
+    assert inbox.find(connection, stored.id) == pasting
