@@ -50,7 +50,7 @@ class Deliver(msgspec.Struct, frozen=True):
 
 
 class ReceiptNews(msgspec.Struct, frozen=True):
-    """How far a message got: once when it is stored, once when it has ended."""
+    """How far a message got: its end, and before that, that it is stored, if the end takes longer."""
 
     KIND: ClassVar[int] = 4
     receipt: Receipt
