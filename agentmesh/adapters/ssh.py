@@ -61,6 +61,8 @@ class SshWriter:
         self._writer.close()
 
 
+OpenConnections = set[asyncssh.SSHServerConnection]
+
 OnStreams = Callable[[SshReader, SshWriter], Awaitable[None]]
 
 
@@ -144,13 +146,19 @@ class _WireSession(SSHServerStreamSession[bytes]):
 
 
 class _Server(asyncssh.SSHServer):
-    def __init__(self, authorized_keys: Path, on_streams: OnStreams) -> None:
+    def __init__(self, authorized_keys: Path, on_streams: OnStreams, open_connections: OpenConnections) -> None:
         self._authorized_keys = authorized_keys
         self._on_streams = on_streams
+        self._open_connections = open_connections
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        self._open_connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncssh's signature)
+        if self._connection is not None:
+            self._open_connections.discard(self._connection)
 
     def begin_auth(self, username: str) -> "MaybeAwait[bool]":  # noqa: ARG002 (any name will do: the key decides)
         # Read at each login, so that an edit of the file needs no restart.
@@ -172,11 +180,12 @@ class _Server(asyncssh.SSHServer):
 async def listening(address: str, key: Path, authorized_keys: Path, on_streams: OnStreams) -> AsyncIterator[str]:
     """Listen for peers; yields the address listened on, as ``host:port``. Raises BadConfiguration."""
     host, _, port = address.rpartition(":")
+    open_connections: OpenConnections = set()
     try:
         acceptor = await asyncssh.listen(
             host.strip("[]"),
             int(port),
-            server_factory=lambda: _Server(authorized_keys, on_streams),
+            server_factory=lambda: _Server(authorized_keys, on_streams, open_connections),
             server_host_keys=[os.fspath(key)],
             encoding=None,
             agent_forwarding=False,
@@ -187,8 +196,14 @@ async def listening(address: str, key: Path, authorized_keys: Path, on_streams: 
         )
     except (OSError, ValueError, asyncssh.Error) as error:
         raise BadConfiguration(path="[listen] address in config.toml", reason=error) from error
-    async with acceptor:
+    try:
         yield f"{host}:{acceptor.get_port()}"
+    finally:
+        acceptor.close()
+        # From Python 3.12 on, a listener is closed only when its connections are.
+        for connection in tuple(open_connections):
+            connection.close()
+        await acceptor.wait_closed()
 
 
 def make_key(path: Path) -> None:

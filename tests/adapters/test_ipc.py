@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -104,9 +105,8 @@ async def test_an_agent_that_goes_away_is_no_success(path: Path) -> None:
 
 
 async def test_the_socket_is_for_this_user_alone_and_replaces_a_dead_one(path: Path) -> None:
-    dead = await asyncio.start_unix_server(lambda _reader, _writer: None, path)
-    dead.close()
-    await dead.wait_closed()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
     assert path.is_socket()  # noqa: ASYNC240 (as above)
     async with agent(path, echo):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600  # noqa: ASYNC240 (as above)
