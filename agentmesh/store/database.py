@@ -47,9 +47,13 @@ class Database:
 def _connect(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
-    _use_write_ahead_log(connection)
-    connection.execute("PRAGMA synchronous = FULL")
-    migrate(connection)
+    try:
+        _use_write_ahead_log(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        migrate(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
