@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,10 @@ def host(root: Path) -> Iterator[LocalHost]:
 
 @pytest.fixture(scope="module")
 def pair(root: Path) -> Iterator[tuple[LocalHost, LocalHost]]:
-    hosts = LocalHost("left", root), LocalHost("right", root)
-    try:
+    with ExitStack() as life:
+        hosts = LocalHost("left", root), LocalHost("right", root)
         for host in hosts:
+            life.callback(host.end)
             host.start()
         befriend(hosts)
         yield hosts
-    finally:
-        for host in hosts:
-            host.end()

@@ -61,10 +61,14 @@ class LocalHost:
 
     def end(self) -> None:
         """Stop the agent and the tmux server."""
-        if self._agent is not None and self._agent.poll() is None:
-            self._agent.terminate()
-            self._agent.wait(STOP_SECONDS)
-        self.tmux.end()
+        try:
+            if self._agent is not None and self._agent.poll() is None:
+                self._agent.terminate()
+                self._agent.wait(STOP_SECONDS)
+        finally:
+            if self._agent is not None:
+                self.kill()
+            self.tmux.end()
 
     def run(
         self, *words: str, stdin: bytes = b"", environment: Mapping[str, str] = {}

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncssh
@@ -124,8 +125,9 @@ async def test_a_peer_that_speaks_garbage_is_down_with_a_reason(one: LocalHost, 
 def test_a_key_that_is_not_authorized_gets_no_link(root: Path) -> None:
     hosts = LocalHost("inside", root), LocalHost("outside", root)
     inside, outside = hosts
-    try:
+    with ExitStack() as life:
         for host in hosts:
+            life.callback(host.end)
             host.start()
         befriend(hosts)
         (inside.agents / "authorized_keys").write_text("")
@@ -139,9 +141,6 @@ def test_a_key_that_is_not_authorized_gets_no_link(root: Path) -> None:
         (outside.home / ".ssh" / "known_hosts").write_text("")
         outside.run("agentmesh", "sync")
         eventually(lambda: "host key is not trusted" in reasons(), "the host key is refused", reasons)
-    finally:
-        for host in hosts:
-            host.end()
 
 
 def test_a_cut_after_the_message_left_is_uncertain_and_never_typed_twice(pair: Pair) -> None:
