@@ -68,10 +68,13 @@ def test_a_link_is_back_after_the_other_agent_was_killed(pair: Pair) -> None:
 async def lie(host: LocalHost, answer: bytes, awaited: str) -> None:
     """Be the peer ``liar``, which answers each conversation with these bytes, until the agent says what is awaited."""
     key = asyncssh.generate_private_key("ssh-ed25519")
-    connections = []
+    connections: list[asyncssh.SSHServerConnection] = []
+
+    class Liar(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            connections.append(conn)
 
     async def handle(_in: object, stdout: asyncssh.SSHWriter[bytes], _err: object) -> None:
-        connections.append(stdout.channel.get_connection())
         stdout.write(answer)
         await asyncio.sleep(0.2)
         stdout.close()
@@ -79,6 +82,7 @@ async def lie(host: LocalHost, answer: bytes, awaited: str) -> None:
     listener = await asyncssh.listen(
         "127.0.0.1",
         0,
+        server_factory=Liar,
         server_host_keys=[key],
         authorized_client_keys=str(host.agents / "key.pub"),
         session_factory=handle,
@@ -99,6 +103,8 @@ async def lie(host: LocalHost, answer: bytes, awaited: str) -> None:
             return " ".join(peer.reason for peer in host.status().peers)
 
         await asyncio.to_thread(eventually, lambda: awaited in reason(), f"it says: {awaited}", reason)
+        (host.agents / "peers.conf").write_text("")
+        await asyncio.to_thread(host.run, "agentmesh", "sync")  # it dials no more
         for connection in connections:
             connection.close()
             await connection.wait_closed()
