@@ -37,8 +37,6 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds."""
     reason: str = ""
     """Why it is down."""
-    version: str = ""
-    """The peer's agentmesh version, while it is up."""
 
 
 class Mailroom(Protocol):

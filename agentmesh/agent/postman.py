@@ -33,11 +33,9 @@ ENDED_SECONDS = 90.0
 STALE_SECONDS = 60
 """A message that was interrupted longer ago than this is not taken up again after a restart."""
 LOCK_POLL_SECONDS = 0.01
-_INTERRUPTED = "The agent stopped while it typed this message."
-
-
 QUICK_SECONDS = 0.1
 """An end that comes within this time is told without telling first that the message is stored."""
+_INTERRUPTED = "The agent stopped while it typed this message."
 
 Start = Callable[[str, Coroutine[Any, Any, object]], object]
 """Starts a task of this name."""
@@ -92,9 +90,8 @@ class Postman:
     async def send(self, message: Message, carrier: Carrier) -> Receipt:
         """Carry a message of this host to its end; returns the last receipt."""
         if message.host == self._alias:
-            async with asyncio.TaskGroup() as tasks:
-                storing = tasks.create_task(self._database.write(inbox.accept_and_store, message))
-                return await self._deliver(message, storing)
+            stored = await self._database.write(inbox.accept_and_store, message)
+            return await self._deliver(message, _done(stored))
         await self._database.write(outbox.accept, message)
         return await self._carry(message, carrier)
 
