@@ -93,7 +93,7 @@ class Typist:
                 return await delivery.turn_away(Event.DENY)
             case Action.FAIL:
                 return await delivery.turn_away(Event.FAIL)
-            case Action.REFUSE | Action.LEAVE_MODE:
+            case Action.REFUSE | Action.LEAVE_MODE | Action.DISMISS:
                 return await delivery.turn_away(Event.REFUSE)
 
     async def _glance(self, server: TmuxServer, pane: Pane) -> Sight | AgentmeshError:
@@ -254,6 +254,7 @@ class _Delivery:
         await self._step(Event.PASTE)
         now = await self._server.paste(self._pane, text, self._message.id, self._sight.facts, self._history)
         if now is None:
+            await self._step(Event.RETURN)
             await self.turn_away(Event.REFUSE, "The pane changed at the last moment; nothing was typed.")
             return False
         async for seen in self._watch(now, SEE_SECONDS):

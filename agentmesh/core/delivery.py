@@ -3,12 +3,12 @@
 Every pair of state and event is in the table, or raises and changes nothing::
 
     accepted ──▶ stored ──▶ pasting ──▶ pasted ──▶ submitted
-        │          │           │           │
-        │          │           ├──▶ displayed (at a shell prompt)
-        │          │           ├──▶ refused (the pane changed at the last moment: nothing was typed)
-        │          │           └──▶ uncertain ◀── pasted
-        │          └──▶ refused, denied, failed, expired
-        └──▶ unreachable, failed, expired, uncertain (the link was cut before its answer came)
+        │        │    ▲        │           │
+        │        │    └────────┴───────────┤ (nothing of it is in the pane, for certain: never typed, or taken back)
+        │        │             ├──▶ displayed (at a shell prompt)
+        │        │             └──▶ uncertain ◀── pasted
+        │        └──▶ refused, denied, failed, expired, withdrawn
+        └──▶ unreachable, failed, expired, withdrawn, uncertain (the link was cut before its answer came)
 
 Whatever is about to appear in a pane is ``pasting`` on disk first, so that a crash in between is known.
 """
@@ -39,6 +39,8 @@ class State(StrEnum):
     """It never left the sender's host."""
     EXPIRED = "expired"
     """Its time was over before the pane was ready."""
+    WITHDRAWN = "withdrawn"
+    """Its sender took it back before anything was typed."""
     FAILED = "failed"
     """Something broke before anything was typed."""
     UNCERTAIN = "uncertain"
@@ -53,10 +55,13 @@ class Event(StrEnum):
     SEE = "see"
     TAKE = "take"
     SHOW = "show"
+    RETURN = "return"
+    """The pane holds nothing of it, for certain."""
     REFUSE = "refuse"
     DENY = "deny"
     MISS = "miss"
     EXPIRE = "expire"
+    WITHDRAW = "withdraw"
     FAIL = "fail"
     LOSE = "lose"
 
@@ -70,18 +75,21 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.MISS): State.UNREACHABLE,
     (State.ACCEPTED, Event.FAIL): State.FAILED,
     (State.ACCEPTED, Event.EXPIRE): State.EXPIRED,
+    (State.ACCEPTED, Event.WITHDRAW): State.WITHDRAWN,
     (State.ACCEPTED, Event.LOSE): State.UNCERTAIN,
     (State.STORED, Event.PASTE): State.PASTING,
     (State.STORED, Event.REFUSE): State.REFUSED,
     (State.STORED, Event.DENY): State.DENIED,
     (State.STORED, Event.FAIL): State.FAILED,
     (State.STORED, Event.EXPIRE): State.EXPIRED,
+    (State.STORED, Event.WITHDRAW): State.WITHDRAWN,
     (State.STORED, Event.LOSE): State.UNCERTAIN,
-    (State.PASTING, Event.REFUSE): State.REFUSED,
+    (State.PASTING, Event.RETURN): State.STORED,
     (State.PASTING, Event.SEE): State.PASTED,
     (State.PASTING, Event.SHOW): State.DISPLAYED,
     (State.PASTING, Event.FAIL): State.FAILED,
     (State.PASTING, Event.LOSE): State.UNCERTAIN,
+    (State.PASTED, Event.RETURN): State.STORED,
     (State.PASTED, Event.TAKE): State.SUBMITTED,
     (State.PASTED, Event.LOSE): State.UNCERTAIN,
 }
@@ -93,6 +101,7 @@ EXIT_CODES: dict[State, int] = {
     State.UNREACHABLE: 4,
     State.FAILED: 4,
     State.EXPIRED: 5,
+    State.WITHDRAWN: 5,
     State.DENIED: 6,
     State.UNCERTAIN: 7,
 }

@@ -82,6 +82,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     sent: UnixTime
     """Unix seconds by the sender's clock; it is shown to the reader."""
     force: bool = False
+    dismiss: bool = True
+    """Whether a harmless panel that covers the input box may be closed with Escape."""
+    expires: UnixTime = 0
+    """Until when it may wait for its host and its pane, Unix seconds by the clock of the host that holds it; 0 when it
+    is delivered at once or not at all."""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,8 +97,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: str
     state: State
     target: str = ""
+    time: UnixTime = 0
+    """When it came into this state, Unix seconds by the clock of the host that says so."""
     readiness: str = ""
-    """What the pane was found to be, where that decided the end."""
+    """What the pane was found to be when that was last looked at."""
     detail: str = ""
     """A sentence for the sender: what was seen and what to do."""
     screen: tuple[str, ...] = ()
@@ -136,8 +143,16 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A pattern at the start of the pane's title while the program works."""
     busy_text: tuple[str, ...] = ()
     """Words below or just above the box while the program works."""
+    queues: bool = False
+    """Whether the program itself keeps what is submitted while it works, for later."""
     blocked_title: str = ""
     """A pattern in the pane's title while the program asks a question."""
+    panels: tuple[str, ...] = ()
+    """Patterns of harmless panels that cover the box and that Escape closes."""
+    paste_token: str = ""
+    """A pattern of what stands in the box for a long paste. Its group ``lines`` or ``characters`` tells the length."""
+    put_aside: str = ""
+    """The key, as tmux names it, that puts a draft aside until the next text is submitted."""
     settle: float = 0.1
     """Seconds that the box must stand unchanged before Enter."""
     longest: int = 600

@@ -12,6 +12,9 @@ from agentmesh.core.box import BoxState, read_box
 from agentmesh.core.model import Profile
 from agentmesh.core.screen import PaneFacts, after_cursor, prompt_before_cursor
 
+PERSON_SECONDS = 3.0
+"""How long after a key a person counts as being at a pane's keyboard."""
+
 
 class TtyFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel says of a pane's terminal and the programs on it."""
@@ -40,6 +43,9 @@ class Readiness(StrEnum):
     EXITED = "agent has exited"
     NOT_READING = "program that isn't reading"
     BUSY = "busy"
+    QUEUES = "busy, and takes messages for later"
+    TYPING = "somebody is typing"
+    PANEL = "panel in front"
     DRAFT = "half-typed text"
     DIALOG = "question or dialog"
     PASSWORD = "password prompt"  # noqa: S105 (it names a prompt)
@@ -60,6 +66,7 @@ class Action(StrEnum):
     TYPE_LINE = "type a line"
     DISPLAY = "display"
     LEAVE_MODE = "leave the mode and look again"
+    DISMISS = "close the panel and look again"
     REFUSE = "refuse"
     DENY = "deny"
     FAIL = "fail"
@@ -72,6 +79,9 @@ ACTIONS: dict[Readiness, tuple[Action, Action]] = {
     Readiness.EXITED: (Action.REFUSE, Action.DISPLAY),
     Readiness.NOT_READING: (Action.REFUSE, Action.TYPE_LINE),
     Readiness.BUSY: (Action.REFUSE, Action.REFUSE),
+    Readiness.QUEUES: (Action.FILL_BOX, Action.FILL_BOX),
+    Readiness.TYPING: (Action.REFUSE, Action.REFUSE),
+    Readiness.PANEL: (Action.DISMISS, Action.DISMISS),
     Readiness.DRAFT: (Action.REFUSE, Action.REFUSE),
     Readiness.DIALOG: (Action.REFUSE, Action.REFUSE),
     Readiness.PASSWORD: (Action.REFUSE, Action.REFUSE),
@@ -92,6 +102,8 @@ ADVICE: dict[Readiness, str] = {
     Readiness.NOT_READING: "The program in front of its shell isn't reading; what is typed now would reach the shell"
     " later. Wait until it ends, or type it all the same with --force.",
     Readiness.BUSY: "Its program is working. Try again when it is done.",
+    Readiness.TYPING: "Somebody is at the keyboard there. Try again in a moment.",
+    Readiness.PANEL: "A panel covers its input box. Close it with Escape.",
     Readiness.DRAFT: "Somebody has typed something there. Nothing was added to it; try again when it is gone.",
     Readiness.DIALOG: "It asks a question that only a person answers.",
     Readiness.PASSWORD: "It waits for a password; a message is never typed there.",
@@ -134,6 +146,14 @@ def assess(facts: PaneFacts, tty: TtyFacts | None, profile: Profile | None, regi
         return flagged
     if tty is None:
         return Readiness.UNKNOWN
+    readiness = _program(facts, tty, profile, registered)
+    is_typed_into = action_for(readiness, force=False) in {Action.FILL_BOX, Action.TYPE_LINE}
+    if is_typed_into and facts.typed and facts.time - facts.typed < PERSON_SECONDS:
+        return Readiness.TYPING
+    return readiness
+
+
+def _program(facts: PaneFacts, tty: TtyFacts, profile: Profile | None, registered: str) -> Readiness:
     if tty.canonical:
         return _line_reader(facts, tty) if tty.echo else Readiness.PASSWORD
     if tty.shell_in_front:

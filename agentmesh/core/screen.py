@@ -42,6 +42,11 @@ class PaneFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The rows shown, with SGR sequences, and before them as many rows of history as were asked for."""
     history: int = 0
     """How many of the rows are history."""
+    time: float = 0.0
+    """When this was seen, Unix seconds."""
+    typed: int = 0
+    """When a person last pressed a key in a tmux client that shows this pane as its active one, Unix seconds; 0 when no
+    client does."""
 
     @property
     def cursor_row(self) -> int:

@@ -304,7 +304,7 @@ TYPING = {Action.FILL_BOX, Action.TYPE_LINE}
 
 def test_every_readiness_has_its_action_and_every_refusal_its_advice() -> None:
     assert set(ACTIONS) == set(Readiness)
-    turned_away = {Action.REFUSE, Action.DENY, Action.FAIL}
+    turned_away = {Action.REFUSE, Action.DENY, Action.FAIL, Action.DISMISS}
     assert set(ADVICE) == {readiness for readiness, (plainly, _) in ACTIONS.items() if plainly in turned_away}
 
 
@@ -315,12 +315,13 @@ def test_force_types_into_no_dialog_password_or_dead_pane(readiness: Readiness) 
 
 def test_plainly_only_empty_boxes_and_line_readers_are_typed_into() -> None:
     typed = {readiness for readiness in Readiness if action_for(readiness, force=False) in TYPING}
-    assert typed == {Readiness.EMPTY_BOX, Readiness.READS_LINES}
+    assert typed == {Readiness.EMPTY_BOX, Readiness.QUEUES, Readiness.READS_LINES}
 
 
 def test_force_also_types_at_shell_prompts_and_ahead_of_programs() -> None:
     typed = {readiness for readiness in Readiness if action_for(readiness, force=True) in TYPING}
-    assert typed == {Readiness.EMPTY_BOX, Readiness.READS_LINES, Readiness.SHELL, Readiness.NOT_READING}
+    plainly = {Readiness.EMPTY_BOX, Readiness.QUEUES, Readiness.READS_LINES}
+    assert typed == plainly | {Readiness.SHELL, Readiness.NOT_READING}
 
 
 def test_a_message_at_a_shell_prompt_is_shown_and_not_typed() -> None:
