@@ -1,5 +1,6 @@
 """The values that the parts of agentmesh hand each other. Frozen; nothing here acts. Pure."""
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -115,8 +116,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: str
     title: str
     """The name a person reads."""
-    kind: str
-    """``shell``, ``repl`` or ``box`` (a full-screen program with an input box)."""
+    kind: Literal["shell", "repl", "box"]
+    """``box`` is a full-screen program with an input box."""
     processes: tuple[str, ...]
     """Names of its process, or of the script that an interpreter runs."""
     box: "Box | None" = None
@@ -170,3 +171,21 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Characters beyond which a body is sent as a file, because the program would fold it into a token."""
     most_lines: int = 2
     """Lines beyond which a body is sent as a file, for the same reason."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise ValueError("prompt is empty")
+        for key in ("busy_title", "blocked_title", "paste_token"):
+            self._check(key, getattr(self, key))
+        for panel in self.panels:
+            self._check("panels", panel)
+
+    @staticmethod
+    def _check(key: str, pattern: str) -> None:
+        try:
+            groups = re.compile(pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"{key} is no pattern: {error}") from error
+        unknown = set(groups) - {"lines", "breaks", "characters"}
+        if unknown or (key == "paste_token" and pattern and not groups):
+            raise ValueError(f"{key} must have one of the groups lines, breaks, characters, and no other")
