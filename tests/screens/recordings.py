@@ -57,3 +57,9 @@ def _meta(name: str) -> str:
 
 def profile(name: str) -> Profile:
     return msgspec.convert(tomllib.loads((PROFILES / f"{name}.toml").read_text()), Profile)
+
+
+def profile_of(tty: TtyFacts) -> Profile | None:
+    """Return the shipped profile of the program in front."""
+    shipped = [profile(path.stem) for path in PROFILES.glob("*.toml")]
+    return next((found for name in tty.programs for found in shipped if name in found.processes), None)
