@@ -114,20 +114,29 @@ def _prompt_column(row: Row, text: str, box: Box) -> int | None:
     return column if not box.prompt_style or row[column].style.has(box.prompt_style) else None
 
 
-def _block(texts: list[str], first: int, column: int, box: Box) -> _Place | None:
+def _block(texts: list[str], prompt: int, column: int, box: Box) -> _Place | None:
     """Return the place of a box that begins with its prompt."""
-    last = first
+    first = last = prompt
+    while box.repeats and first and _starts(texts[first - 1], column, box):
+        first -= 1
     while last + 1 < len(texts) and not _ends(texts[last + 1], box):
         last += 1
-    if any(text[: column + box.indent].strip() for text in texts[first + 1 : last + 1]):
+    following = texts[first + 1 : last + 1]
+    if box.repeats and not all(_starts(text, column, box) for text in following):
+        return None
+    if not box.repeats and any(text[: column + box.indent].strip() for text in following):
         return None
     return _Place(first, last, range(first, last + 1), column + box.indent)
+
+
+def _starts(text: str, column: int, box: Box) -> bool:
+    return text[: column + 1] in {" " * column + glyph for glyph in box.prompt}
 
 
 def _bordered(texts: list[str], last: int, column: int, box: Box) -> _Place | None:
     """Return the place of a box whose rows all begin with the same border."""
     first = last
-    while first and texts[first - 1][: column + 1] == " " * column + box.prompt:
+    while first and _starts(texts[first - 1], column, box):
         first -= 1
     above, below = box.border_rows or (0, 0)
     rows = range(first + above, last + 1 - below)
@@ -139,13 +148,22 @@ def _bordered(texts: list[str], last: int, column: int, box: Box) -> _Place | No
 
 def _is_framed(texts: list[str], shown: list[int], place: _Place, box: Box) -> bool:
     """Tell whether the rules stand where this box has them, and little below it."""
-    above = texts[max(0, place.first - 1 - box.lead_rows) : place.first]
     below = texts[place.last + 1 : place.last + 2]
-    if box.rules in {"above", "both"} and not any(map(_RULE.fullmatch, above)):
+    if box.rules in {"above", "both"} and not _is_ruled(texts, place, box):
         return False
     if box.rules in {"below", "both"} and not any(map(_RULE.fullmatch, below)):
         return False
     return sum(number > place.last for number in shown) - (box.rules in {"below", "both"}) <= box.footer_rows
+
+
+def _is_ruled(texts: list[str], place: _Place, box: Box) -> bool:
+    """Tell whether a rule stands above, and no part of the text between."""
+    for text in reversed(texts[max(0, place.first - 1 - box.lead_rows) : place.first]):
+        if _RULE.fullmatch(text):
+            return True
+        if _starts(text, box.margin, box):
+            return False
+    return False
 
 
 def _ends(text: str, box: Box) -> bool:

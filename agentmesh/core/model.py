@@ -134,6 +134,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Columns left of the glyph."""
     indent: int = 2
     """Columns from the glyph to the text."""
+    repeats: bool = False
+    """Whether each row of the text begins with the glyph again."""
     rules: Literal["none", "above", "below", "both"] = "none"
     """Where horizontal rules bound the box. Without one below it ends at the first blank row."""
     lead_rows: int = 0

@@ -42,7 +42,7 @@ PROGRAMS = {"apt": "apt-get", "input": "python3", "menu": "sh"}
 """What must be installed, where it isn't the first part of a scene's name."""
 SCENES = {
     "bash-half": Scene(BASH, "$echohel", ("echo hel",)),
-    "bash-wrapped": Scene(BASH, "sub-folders", ("echo a half-typed line that is longer than a row, its sub-folders",), 40),
+    "bash-wrapped": Scene(BASH, "folders", ("echo a half-typed line, longer than a row, its sub-folders",), 40),
     "bash-behind": Scene(BASH, "$ehel", ("echo hel", "^Home", "^Right", "^DC", "^DC", "^DC", "^DC")),
     "bash-arrow": Scene(BASH.replace("$", "❯"), "❯"),
     "bash-question": Scene(BASH, "[y/N]", (QUESTION, "^Enter"), 40),
