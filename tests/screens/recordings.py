@@ -25,6 +25,8 @@ PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permiss
 OTHERS = frozenset({"starting", "login"})
 UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
 """What a program with an input box shows, by the part of a recording's name after the program's."""
+READING_LINES = frozenset({"input-idle"})
+"""Recordings of other programs that a line may be typed into."""
 
 
 def program_of(name: str) -> str:
