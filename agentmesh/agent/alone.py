@@ -39,7 +39,9 @@ def run_command(words: list[str]) -> int:
 
     async def work() -> int:
         async with assembled(Paths.from_environment()) as agent:
-            return await agent.control.answer(request, _StandardAnswer())
+            code = await agent.control.answer(request, _StandardAnswer())
+            await agent.postman.settle(LAST_SECONDS)
+            return code
 
     try:
         return asyncio.run(work())
@@ -58,10 +60,11 @@ def serve_peer(paths: Paths) -> int:
         async with assembled(paths) as agent, standard_streams() as (reader, writer):
             agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
             agent.tasks.start("write the registry", agent.replica.keep_files())
+            await agent.postman.recover(agent.links)
             conversation = agent.tasks.start("conversation", agent.links.serve(reader, writer))
             while not conversation.done() and not await _runs(paths.socket):
                 await asyncio.wait({conversation}, timeout=LOOK_SECONDS)
-            await agent.postman.finish(LAST_SECONDS)
+            await agent.postman.close(LAST_SECONDS)
 
     try:
         asyncio.run(work())

@@ -16,6 +16,7 @@ from agentmesh.agent.drops import Drops
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
+from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
@@ -58,7 +59,9 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         await replica.load(peers, new_epoch=new_epoch)
         drops = Drops(config.drops)
         scanner = Scanner(paths, config, alias, profiles, replica)
-        postman = Postman(paths, alias, database, replica, scanner, Typist(profiles, drops), drops)
+        typist = Typist(profiles, drops)
+        queues = PaneQueues(paths.pane_locks, config.queue, database, replica, scanner, typist, tasks)
+        postman = Postman(alias, database, queues, drops, tasks)
         links = Links(alias, replica, postman, tasks)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
@@ -103,11 +106,11 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.links.dial()
-        await agent.postman.recover(agent.links, agent.tasks.start_supervised)
+        await agent.postman.recover(agent.links)
         log.info("agent is running", home=paths.home, pid=os.getpid())
         await agent.stopping.wait()
         log.info("agent stops")
-        await agent.postman.finish(STOP_SECONDS)
+        await agent.postman.close(STOP_SECONDS)
 
 
 async def _listen(agent: Agent, paths: Paths, life: AsyncExitStack) -> None:

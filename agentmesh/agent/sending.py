@@ -13,9 +13,10 @@ from agentmesh.adapters.ipc import Request
 from agentmesh.agent import arguments
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.arguments import Words
+from agentmesh.agent.courier import Carrier
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.log import log
-from agentmesh.agent.postman import Carrier, Postman
+from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.drop import announcement

@@ -110,6 +110,15 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something the sender should know although the message went through: a new name, a body sent as a file."""
 
 
+class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message and how far it got, as the database keeps them."""
+
+    message: Message
+    receipt: Receipt
+    read: bool = False
+    """Whether somebody has marked it as read, in an inbox."""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known about a program: how to recognise it, and how its input box looks. Written as TOML."""
 

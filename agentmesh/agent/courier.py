@@ -1,0 +1,233 @@
+"""Messages for other hosts: brought there in order, asked after when a link was cut, until their end is known.
+
+Of the messages to one address the next leaves when the one before it is known to be stored: so no cut, no second link
+and no restart can change their order.
+"""
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from typing import Protocol
+
+from agentmesh.agent.stream import FrameStream
+from agentmesh.core.delivery import Event, is_end
+from agentmesh.core.model import Message, Receipt
+from agentmesh.core.wire import Deliver, Frame, Withdraw
+from agentmesh.errors import Unreachable
+from agentmesh.store import outbox
+from agentmesh.store.database import Database
+
+STORED_SECONDS = 15.0
+"""How long a peer may take to say that it has stored a message."""
+ENDED_SECONDS = 90.0
+"""How long a message may take from there to its end, beyond its own patience: others may be queued before it."""
+
+
+class Carrier(Protocol):
+    """What brings frames to other hosts."""
+
+    async def reach(self, host: str) -> None:
+        """Have a link to a host, dialling it if need be. Raises Unreachable."""
+
+    async def send(self, host: str, frame: Frame) -> None:
+        """Send a frame to a host, dialling it if need be. Raises Unreachable."""
+
+    async def wait_for_link(self, host: str) -> None:
+        """Wait until there is a link to a host."""
+
+    def drop_conversation(self, host: str) -> AbstractAsyncContextManager[FrameStream]:
+        """Open a conversation for one file. Raises Unreachable."""
+
+
+class _Parcel:
+    """A message on its way."""
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.receipt: Receipt | None = None
+        """What its host has said last."""
+        self.changed = asyncio.Event()
+        self.asked = False
+        """Its host has been told of it as it stands, over a link that still lives."""
+        self.sent = False
+        self.rests = True
+        """It waits for its turn, or for its host to be reached."""
+        self.withdrawn = False
+
+    @property
+    def patience(self) -> int:
+        """Seconds that it may still wait."""
+        return max(1, self.message.expires - int(time.time())) if self.message.expires else 0
+
+    @property
+    def frame(self) -> Frame:
+        """What its host has to be told now."""
+        return Withdraw(self.message) if self.withdrawn else Deliver(self.message, self.patience)
+
+    def ask_again(self) -> None:
+        self.asked = False
+        self.changed.set()
+
+    async def heard(self, before: Receipt | None, seconds: float) -> Receipt | None:
+        """Wait for its host to say something; None when it has to be asked again. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while self.asked and self.receipt is before:
+                self.changed.clear()
+                await self.changed.wait()
+        return self.receipt if self.receipt is not before else None
+
+
+class Courier:
+    """Carries this host's messages to other hosts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._parcels: dict[str, _Parcel] = {}
+        self._lanes: dict[tuple[str, str], asyncio.Lock] = {}
+        self._moved = asyncio.Condition()
+
+    async def carry(self, message: Message, carrier: Carrier) -> Receipt:
+        """Bring an accepted message to its host; returns the receipt of its end.
+
+        One that can't wait ends as soon as its host can't be reached; others when their time is over.
+        """
+        parcel = self._parcels[message.id] = _Parcel(message)
+        reason = ""
+        try:
+            async with asyncio.timeout(parcel.patience + ENDED_SECONDS if message.expires else None):
+                return await self._carry(parcel, carrier)
+        except Unreachable as error:
+            reason = str(error)
+        except TimeoutError:
+            reason = f"{message.host} has not answered; the message may still arrive."
+        except _NeverLeft as error:
+            return await self._end(message, error.event, error.detail)
+        finally:
+            del self._parcels[message.id]
+        if not parcel.sent:
+            return await self._end(message, Event.MISS, reason)
+        if not parcel.asked:
+            reason = f"The link broke before {message.host} told of its end, and {reason}"
+        return await self._end(message, Event.LOSE, reason)
+
+    async def record(self, receipt: Receipt) -> None:
+        """Note what a peer says of a message of this host."""
+        await self._database.write(outbox.record, receipt)
+        if parcel := self._parcels.get(receipt.id):
+            parcel.receipt = receipt
+            parcel.changed.set()
+            await self._tell_of_a_move()
+
+    def link_lost(self, host: str) -> None:
+        """Ask again for the messages that a host has not ended: one of them may have been lost with the link."""
+        for parcel in self._parcels.values():
+            if parcel.message.host == host:
+                parcel.ask_again()
+
+    async def withdraw(self, message: Message) -> None:
+        """Take a message back, at once or as soon as its host can be asked, if it has not been typed by then."""
+        if parcel := self._parcels.get(message.id):
+            parcel.withdrawn = True
+            parcel.ask_again()
+        if parcel is None or not parcel.sent:
+            await self._end(message, Event.WITHDRAW, "")
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until every message on its way is stored by its host, or waits for a link; at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(
+                    lambda: all(parcel.receipt is not None or parcel.rests for parcel in self._parcels.values())
+                )
+
+    async def _carry(self, parcel: _Parcel, carrier: Carrier) -> Receipt:
+        message = parcel.message
+        async with AsyncExitStack() as lane:
+            await self._enter_lane(lane, message, carrier)
+            parcel.rests = False
+            while True:
+                self._check(parcel)
+                try:
+                    return await self._ask(parcel, carrier, lane)
+                except (Unreachable, TimeoutError) as error:
+                    parcel.asked = False
+                    if not message.expires:
+                        raise
+                    await self._wait_for_link(parcel, carrier, str(error))
+                except _AskAgain:
+                    pass
+
+    async def _enter_lane(self, lane: AsyncExitStack, message: Message, carrier: Carrier) -> None:
+        """Wait for a message's turn; one that can't wait has its turn soon, or never."""
+        turn = self._lanes.setdefault((message.host, message.to), asyncio.Lock())
+        if not message.expires:
+            await carrier.reach(message.host)
+        async with asyncio.timeout(None if message.expires else STORED_SECONDS):
+            await lane.enter_async_context(turn)
+
+    @staticmethod
+    async def _ask(parcel: _Parcel, carrier: Carrier, lane: AsyncExitStack) -> Receipt:
+        """Tell a message's host of it, and wait for its end. Raises Unreachable, TimeoutError, _AskAgain."""
+        heard, seconds, sent = parcel.receipt, STORED_SECONDS, parcel.sent
+        parcel.asked = parcel.sent = True
+        try:
+            await carrier.send(parcel.message.host, parcel.frame)
+        except Unreachable:
+            parcel.sent = sent
+            raise
+        while True:
+            heard = await parcel.heard(heard, seconds)
+            if heard is None:
+                raise _AskAgain
+            await lane.aclose()
+            if is_end(heard.state):
+                return heard
+            seconds = parcel.patience + ENDED_SECONDS
+
+    @staticmethod
+    def _check(parcel: _Parcel) -> None:
+        """Raise _NeverLeft when a message must not leave any more."""
+        if parcel.sent:
+            return
+        if parcel.withdrawn:
+            raise _NeverLeft(Event.WITHDRAW, "")
+        if parcel.message.expires and parcel.message.expires <= time.time():
+            raise _NeverLeft(Event.EXPIRE, f"{parcel.message.host} could not be reached in time.")
+
+    async def _wait_for_link(self, parcel: _Parcel, carrier: Carrier, reason: str) -> None:
+        """Wait until a message's host can be reached again, or there is news of the message, or its time is over."""
+        await self._database.write(outbox.note, parcel.message.id, reason)
+        parcel.changed.clear()
+        waits = {
+            asyncio.ensure_future(carrier.wait_for_link(parcel.message.host)),
+            asyncio.ensure_future(parcel.changed.wait()),
+        }
+        parcel.rests = True
+        await self._tell_of_a_move()
+        try:
+            await asyncio.wait(waits, timeout=parcel.patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            parcel.rests = False
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _tell_of_a_move(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _end(self, message: Message, event: Event, detail: str) -> Receipt:
+        return await self._database.write(outbox.advance, message, event, detail, int(time.time()))
+
+
+class _AskAgain(Exception):
+    """What a message's host knows of it may be out of date."""
+
+
+class _NeverLeft(Exception):
+    """A message ends before it was sent to its host."""
+
+    def __init__(self, event: Event, detail: str) -> None:
+        super().__init__(event)
+        self.event = event
+        self.detail = detail
