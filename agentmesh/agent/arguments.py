@@ -14,6 +14,8 @@ examples:
   notify-pane worker-1-api-review "schema changed at row 142, please verify the migration"
   notify-pane review --file diff.patch "section 3 needs your eyes"
   git log -3 | notify-pane review -
+  git diff | notify-pane review --file - --name diff.patch "look at this"
+  notify-pane review --file src/ "a folder arrives as src.tar"
   notify-pane '@role:reviewer' "please look at the new draft"
 
 An ADDRESS is <host>-<session>-<window>, or a unique ending of one; `notify-pane --list` shows all. Several at once:
@@ -32,6 +34,9 @@ class Words(msgspec.Struct, frozen=True):
     body: str | None
     """The text; ``-`` means standard input."""
     files: list[str]
+    """Paths of files and folders; ``-`` means standard input."""
+    name: str | None
+    """What standard input is called as a file."""
     force: bool
     reply_to: str | None
     json: bool
@@ -58,7 +63,15 @@ def _parser() -> _Parser:
     add: Any = parser.add_argument
     add("address", metavar="ADDRESS", nargs="?", help="who gets it")
     add("body", metavar="BODY", nargs="?", help="the text; - reads it from standard input")
-    add("--file", metavar="PATH", action="append", default=[], dest="files", help="drop a file (may be repeated)")
+    add(
+        "--file",
+        metavar="PATH",
+        action="append",
+        default=[],
+        dest="files",
+        help="drop a file or a folder (may be repeated)",
+    )
+    add("--name", metavar="NAME", help="with --file -, which drops standard input: what that file is called")
     add("--force", action="store_true", help="also leave copy mode, or type at a shell prompt (or set FORCE_SEND=1)")
     add("--reply-to", metavar="ADDRESS", help="the sender to show instead of this pane")
     add("--json", action="store_true", help="print the receipt of each recipient as a line of JSON")
@@ -85,7 +98,19 @@ def read_words(words: list[str]) -> Words:
         raise UsageError(reason="Name an address to send to.", program=PROGRAM)
     if given.body is None and not given.files:
         raise UsageError(reason="There is nothing to send: give a text, - or --file.", program=PROGRAM)
+    _check_input(given)
     return given
+
+
+def _check_input(given: Words) -> None:
+    """See that standard input is used once, and has a name where it becomes a file. Raises UsageError."""
+    inputs = given.files.count("-")
+    if inputs + (given.body == "-") > 1:
+        raise UsageError(reason="Standard input can be read once: as the text, or as one --file.", program=PROGRAM)
+    if inputs and not given.name:
+        raise UsageError(reason="Standard input has no name of its own: say --file - --name NAME.", program=PROGRAM)
+    if given.name is not None and not inputs:
+        raise UsageError(reason="--name says what standard input is called, with --file -.", program=PROGRAM)
 
 
 def help_text() -> str:

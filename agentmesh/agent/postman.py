@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import msgspec
 
-from agentmesh.adapters.files import Outgoing, locked
+from agentmesh.adapters.files import locked
 from agentmesh.adapters.tmux import TmuxServer
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.links import Reply
@@ -46,9 +46,6 @@ class Carrier(Protocol):
 
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host. Raises Unreachable."""
-
-    def drop_conversation(self, host: str) -> AbstractAsyncContextManager[FrameStream]:
-        """Open a conversation for one file. Raises Unreachable."""
 
 
 class _Awaited:
@@ -94,13 +91,6 @@ class Postman:
             return await self._deliver(message, _done(stored))
         await self._database.write(outbox.accept, message)
         return await self._carry(message, carrier)
-
-    async def send_file(self, file: Outgoing, sender: str, host: str, carrier: Carrier) -> str:
-        """Drop a file on a host; returns its path there. Raises DropFailed, Unreachable."""
-        if host == self._alias:
-            return await self._drops.copy(file, sender)
-        async with carrier.drop_conversation(host) as stream:
-            return await self._drops.send(stream, file, sender, host)
 
     async def accept(self, message: Message, reply: Reply) -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered.
