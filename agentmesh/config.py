@@ -38,6 +38,7 @@ class Paths:
         self.event = self.spool / "tmux"
         self.pane_locks = self.spool / "panes"
         self.buffers = self.spool / "buffers"
+        self.input = self.spool / "input"
         self.bin = home / "bin"
         self.log = home / "log" / "agent.log"
         self.key = home / "key"

@@ -35,6 +35,8 @@ class _StandardAnswer:
 def run_command(words: list[str]) -> int:
     """Do what a command asks, as the agent would; returns the exit code."""
     environment = {name: os.environ[name] for name in SHARED_ENVIRONMENT if name in os.environ}
+    if sys.stderr.isatty():
+        environment["COLUMNS"] = str(os.get_terminal_size(sys.stderr.fileno()).columns)
     request = Request(Path.cwd(), environment, words, os.getpid())
 
     async def work() -> int:

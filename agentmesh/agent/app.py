@@ -12,6 +12,7 @@ from agentmesh.adapters import files, ipc, ssh
 from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
+from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
@@ -36,6 +37,7 @@ class Agent(msgspec.Struct, frozen=True):
 
     config: Config
     replica: Replica
+    drops: Drops
     scanner: Scanner
     links: Links
     postman: Postman
@@ -57,7 +59,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
     async with open_database(paths.database) as database, Tasks() as tasks:
         replica = Replica(paths, alias, database)
         await replica.load(peers, new_epoch=new_epoch)
-        drops = Drops(config.drops)
+        drops = Drops(config.drops, paths.home)
         scanner = Scanner(paths, config, alias, profiles, replica)
         typist = Typist(profiles, drops)
         queues = PaneQueues(paths.pane_locks, config.queue, database, replica, scanner, typist, tasks)
@@ -65,11 +67,12 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         links = Links(alias, replica, postman, tasks)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
-        sending = Sending(replica, directory, postman, links)
+        dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
+        sending = Sending(replica, directory, postman, links, dropping)
         control = Control(paths, alias, replica, scanner, links, directory, sending, stopping.set)
         try:
             await scanner.scan()
-            yield Agent(config, replica, scanner, links, postman, control, tasks, stopping)
+            yield Agent(config, replica, drops, scanner, links, postman, control, tasks, stopping)
         finally:
             scanner.close()
 
@@ -78,7 +81,15 @@ def prepare(paths: Paths) -> None:
     """See that our folders exist, closed to others, and that the host has its key and its launchers."""
     try:
         files.make_private_folder(socket_folder())  # as tmux would make it: it is watched for new servers
-        for folder in (paths.home, paths.spool, paths.pane_locks, paths.buffers, paths.bin, paths.log.parent):
+        for folder in (
+            paths.home,
+            paths.spool,
+            paths.pane_locks,
+            paths.buffers,
+            paths.input,
+            paths.bin,
+            paths.log.parent,
+        ):
             files.make_private_folder(folder)
         paths.event.touch(mode=0o600)
         ssh.make_key(paths.key)
@@ -105,6 +116,7 @@ async def run(paths: Paths) -> None:
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
+        agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         agent.links.dial()
         await agent.postman.recover(agent.links)
         log.info("agent is running", home=paths.home, pid=os.getpid())

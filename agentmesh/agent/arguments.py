@@ -17,6 +17,8 @@ examples:
   notify-pane worker-1-api-review "schema changed at row 142, please verify the migration"
   notify-pane review --file diff.patch "section 3 needs your eyes"
   git log -3 | notify-pane review -
+  git diff | notify-pane review --file - --name diff.patch "look at this"
+  notify-pane review --file src/ "a folder arrives as src.tar"
   notify-pane '@role:reviewer' "please look at the new draft"
   notify-pane review --wait=10m "when you are done with that"      # waits until it is delivered, 10 minutes at most
   notify-pane review --queue "next: the migration"                 # returns at once; delivered when that can be
@@ -37,6 +39,9 @@ class Words(msgspec.Struct, frozen=True):
     body: str | None
     """The text; ``-`` means standard input."""
     files: list[str]
+    """Paths of files and folders; ``-`` means standard input."""
+    name: str | None
+    """What standard input is called as a file."""
     wait: int
     """Seconds that this command waits for the pane and the host; 0: not at all."""
     queue: int
@@ -67,7 +72,15 @@ def _parser() -> _Parser:
     add: Any = parser.add_argument
     add("address", metavar="ADDRESS", nargs="?", help="who gets it")
     add("body", metavar="BODY", nargs="?", help="the text; - reads it from standard input")
-    add("--file", metavar="PATH", action="append", default=[], dest="files", help="drop a file (may be repeated)")
+    add(
+        "--file",
+        metavar="PATH",
+        action="append",
+        default=[],
+        dest="files",
+        help="drop a file or a folder (may be repeated)",
+    )
+    add("--name", metavar="NAME", help="with --file -, which drops standard input: what that file is called")
     add("--wait", metavar="TIME", nargs="?", help="wait until it is delivered, so long at most (30s, 5m, 2h)")
     add("--queue", action="store_true", help="return when it is safely stored; it is delivered when that can be")
     add("--expires", metavar="TIME", help=f"how long a queued message may wait ({LONGEST_WAIT})")
@@ -108,7 +121,19 @@ def read_words(words: list[str]) -> Words:
         raise UsageError(reason="Name an address to send to.", program=PROGRAM)
     if given.body is None and not given.files:
         raise UsageError(reason="There is nothing to send: give a text, - or --file.", program=PROGRAM)
+    _check_input(given)
     return given
+
+
+def _check_input(given: Words) -> None:
+    """See that standard input is used once, and has a name where it becomes a file. Raises UsageError."""
+    inputs = given.files.count("-")
+    if inputs + (given.body == "-") > 1:
+        raise UsageError(reason="Standard input can be read once: as the text, or as one --file.", program=PROGRAM)
+    if inputs and not given.name:
+        raise UsageError(reason="Standard input has no name of its own: say --file - --name NAME.", program=PROGRAM)
+    if given.name is not None and not inputs:
+        raise UsageError(reason="--name says what standard input is called, with --file -.", program=PROGRAM)
 
 
 def help_text() -> str:

@@ -6,10 +6,9 @@ and no restart can change their order.
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
-from agentmesh.agent.stream import FrameStream
 from agentmesh.core.delivery import Event, is_end
 from agentmesh.core.model import Message, Receipt
 from agentmesh.core.wire import Deliver, Frame, Withdraw
@@ -35,11 +34,8 @@ class Carrier(Protocol):
     async def wait_for_link(self, host: str) -> None:
         """Wait until there is a link to a host."""
 
-    def drop_conversation(self, host: str) -> AbstractAsyncContextManager[FrameStream]:
-        """Open a conversation for one file. Raises Unreachable."""
 
-
-class _Parcel:
+class _Errand:
     """A message on its way."""
 
     def __init__(self, message: Message) -> None:
@@ -82,7 +78,7 @@ class Courier:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._parcels: dict[str, _Parcel] = {}
+        self._errands: dict[str, _Errand] = {}
         self._lanes: dict[tuple[str, str], asyncio.Lock] = {}
         self._moved = asyncio.Condition()
 
@@ -91,11 +87,11 @@ class Courier:
 
         One that can't wait ends as soon as its host can't be reached; others when their time is over.
         """
-        parcel = self._parcels[message.id] = _Parcel(message)
+        errand = self._errands[message.id] = _Errand(message)
         reason = ""
         try:
-            async with asyncio.timeout(parcel.patience + ENDED_SECONDS if message.expires else None):
-                return await self._carry(parcel, carrier)
+            async with asyncio.timeout(errand.patience + ENDED_SECONDS if message.expires else None):
+                return await self._carry(errand, carrier)
         except Unreachable as error:
             reason = str(error)
         except TimeoutError:
@@ -103,33 +99,33 @@ class Courier:
         except _NeverLeft as error:
             return await self._end(message, error.event, error.detail)
         finally:
-            del self._parcels[message.id]
-        if not parcel.sent:
+            del self._errands[message.id]
+        if not errand.sent:
             return await self._end(message, Event.MISS, reason)
-        if not parcel.asked:
+        if not errand.asked:
             reason = f"The link broke before {message.host} told of its end, and {reason}"
         return await self._end(message, Event.LOSE, reason)
 
     async def record(self, receipt: Receipt) -> None:
         """Note what a peer says of a message of this host."""
         await self._database.write(outbox.record, receipt)
-        if parcel := self._parcels.get(receipt.id):
-            parcel.receipt = receipt
-            parcel.changed.set()
+        if errand := self._errands.get(receipt.id):
+            errand.receipt = receipt
+            errand.changed.set()
             await self._tell_of_a_move()
 
     def link_lost(self, host: str) -> None:
         """Ask again for the messages that a host has not ended: one of them may have been lost with the link."""
-        for parcel in self._parcels.values():
-            if parcel.message.host == host:
-                parcel.ask_again()
+        for errand in self._errands.values():
+            if errand.message.host == host:
+                errand.ask_again()
 
     async def withdraw(self, message: Message) -> None:
         """Take a message back, at once or as soon as its host can be asked, if it has not been typed by then."""
-        if parcel := self._parcels.get(message.id):
-            parcel.withdrawn = True
-            parcel.ask_again()
-        if parcel is None or not parcel.sent:
+        if errand := self._errands.get(message.id):
+            errand.withdrawn = True
+            errand.ask_again()
+        if errand is None or not errand.sent:
             await self._end(message, Event.WITHDRAW, "")
 
     async def settle(self, seconds: float) -> None:
@@ -137,23 +133,23 @@ class Courier:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._moved:
                 await self._moved.wait_for(
-                    lambda: all(parcel.receipt is not None or parcel.rests for parcel in self._parcels.values())
+                    lambda: all(errand.receipt is not None or errand.rests for errand in self._errands.values())
                 )
 
-    async def _carry(self, parcel: _Parcel, carrier: Carrier) -> Receipt:
-        message = parcel.message
+    async def _carry(self, errand: _Errand, carrier: Carrier) -> Receipt:
+        message = errand.message
         async with AsyncExitStack() as lane:
             await self._enter_lane(lane, message, carrier)
-            parcel.rests = False
+            errand.rests = False
             while True:
-                self._check(parcel)
+                self._check(errand)
                 try:
-                    return await self._ask(parcel, carrier, lane)
+                    return await self._ask(errand, carrier, lane)
                 except (Unreachable, TimeoutError) as error:
-                    parcel.asked = False
+                    errand.asked = False
                     if not message.expires:
                         raise
-                    await self._wait_for_link(parcel, carrier, str(error))
+                    await self._wait_for_link(errand, carrier, str(error))
                 except _AskAgain:
                     pass
 
@@ -166,48 +162,48 @@ class Courier:
             await lane.enter_async_context(turn)
 
     @staticmethod
-    async def _ask(parcel: _Parcel, carrier: Carrier, lane: AsyncExitStack) -> Receipt:
+    async def _ask(errand: _Errand, carrier: Carrier, lane: AsyncExitStack) -> Receipt:
         """Tell a message's host of it, and wait for its end. Raises Unreachable, TimeoutError, _AskAgain."""
-        heard, seconds, sent = parcel.receipt, STORED_SECONDS, parcel.sent
-        parcel.asked = parcel.sent = True
+        heard, seconds, sent = errand.receipt, STORED_SECONDS, errand.sent
+        errand.asked = errand.sent = True
         try:
-            await carrier.send(parcel.message.host, parcel.frame)
+            await carrier.send(errand.message.host, errand.frame)
         except Unreachable:
-            parcel.sent = sent
+            errand.sent = sent
             raise
         while True:
-            heard = await parcel.heard(heard, seconds)
+            heard = await errand.heard(heard, seconds)
             if heard is None:
                 raise _AskAgain
             await lane.aclose()
             if is_end(heard.state):
                 return heard
-            seconds = parcel.patience + ENDED_SECONDS
+            seconds = errand.patience + ENDED_SECONDS
 
     @staticmethod
-    def _check(parcel: _Parcel) -> None:
+    def _check(errand: _Errand) -> None:
         """Raise _NeverLeft when a message must not leave any more."""
-        if parcel.sent:
+        if errand.sent:
             return
-        if parcel.withdrawn:
+        if errand.withdrawn:
             raise _NeverLeft(Event.WITHDRAW, "")
-        if parcel.message.expires and parcel.message.expires <= time.time():
-            raise _NeverLeft(Event.EXPIRE, f"{parcel.message.host} could not be reached in time.")
+        if errand.message.expires and errand.message.expires <= time.time():
+            raise _NeverLeft(Event.EXPIRE, f"{errand.message.host} could not be reached in time.")
 
-    async def _wait_for_link(self, parcel: _Parcel, carrier: Carrier, reason: str) -> None:
+    async def _wait_for_link(self, errand: _Errand, carrier: Carrier, reason: str) -> None:
         """Wait until a message's host can be reached again, or there is news of the message, or its time is over."""
-        await self._database.write(outbox.note, parcel.message.id, reason)
-        parcel.changed.clear()
+        await self._database.write(outbox.note, errand.message.id, reason)
+        errand.changed.clear()
         waits = {
-            asyncio.ensure_future(carrier.wait_for_link(parcel.message.host)),
-            asyncio.ensure_future(parcel.changed.wait()),
+            asyncio.ensure_future(carrier.wait_for_link(errand.message.host)),
+            asyncio.ensure_future(errand.changed.wait()),
         }
-        parcel.rests = True
+        errand.rests = True
         await self._tell_of_a_move()
         try:
-            await asyncio.wait(waits, timeout=parcel.patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=errand.patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            parcel.rests = False
+            errand.rests = False
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)

@@ -154,6 +154,8 @@ class Links:
         try:
             await stream.send(self._hello("drop"))
             greeting = await _first(stream)
+            if greeting is None:
+                raise Unreachable(host=host, reason="the link ended before the transfer began")
             if not isinstance(greeting, Hello):
                 raise ProtocolError(reason="the first frame was no hello")
             yield stream

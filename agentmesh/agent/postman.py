@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from agentmesh.adapters.files import Outgoing
 from agentmesh.agent.courier import Carrier, Courier
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.links import Reply
@@ -78,13 +77,6 @@ class Postman:
         seen = {entry.message.id: entry.seen for entry in self._queues.entries}
         known = await self._database.write(outbox.listed, ended=ended)
         return [Letter(letter.message, seen.get(letter.message.id) or letter.receipt) for letter in known]
-
-    async def send_file(self, file: Outgoing, sender: str, host: str, carrier: Carrier) -> str:
-        """Drop a file on a host; returns its path there. Raises DropFailed, Unreachable."""
-        if host == self._alias:
-            return await self._drops.copy(file, sender)
-        async with carrier.drop_conversation(host) as stream:
-            return await self._drops.send(stream, file, sender, host)
 
     async def accept(self, message: Message, patience: int, reply: Reply) -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered.
