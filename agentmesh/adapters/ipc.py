@@ -66,6 +66,10 @@ class Answer:
             raise ProtocolError(reason="a command sent more input than was asked for")
         return await self._reader.readexactly(length)
 
+    async def gone(self) -> None:
+        """Wait until the command has ended, or was interrupted."""
+        await self._reader.read(1)
+
     async def exit(self, code: int) -> None:
         """End the command."""
         await self._part(b"x", str(code).encode())

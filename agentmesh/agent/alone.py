@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request, connect
 from agentmesh.adapters.stdio import standard_streams
@@ -11,6 +13,10 @@ from agentmesh.agent.app import assembled
 from agentmesh.config import Paths
 from agentmesh.errors import AgentmeshError, NoAgent
 
+INTERRUPTED = 130
+"""What a shell has for a command that Ctrl-C ended."""
+INTERRUPT_SECONDS = 1.0
+"""How long a command may take after Ctrl-C, to take back what waits."""
 LAST_SECONDS = 60.0
 """How long what the peer has sent may take to its end when the peer is gone."""
 LOOK_SECONDS = 0.5
@@ -19,6 +25,18 @@ LOOK_SECONDS = 0.5
 
 class _StandardAnswer:
     """Answers a command on this process's own streams."""
+
+    def __init__(self) -> None:
+        self._interrupted = asyncio.Event()
+
+    def interrupt(self, work: "asyncio.Task[Any] | None") -> None:
+        """Take Ctrl-C as the end of waiting, and soon of everything."""
+        self._interrupted.set()
+        if work is not None:
+            asyncio.get_running_loop().call_later(INTERRUPT_SECONDS, work.cancel)
+
+    async def gone(self) -> None:
+        await self._interrupted.wait()
 
     async def write_output(self, text: str) -> None:
         sys.stdout.write(text)
@@ -40,13 +58,17 @@ def run_command(words: list[str]) -> int:
     request = Request(Path.cwd(), environment, words, os.getpid())
 
     async def work() -> int:
+        answer = _StandardAnswer()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, answer.interrupt, asyncio.current_task())
         async with assembled(Paths.from_environment()) as agent:
-            code = await agent.control.answer(request, _StandardAnswer())
+            code = await agent.control.answer(request, answer)
             await agent.postman.settle(LAST_SECONDS)
             return code
 
     try:
         return asyncio.run(work())
+    except asyncio.CancelledError:
+        return INTERRUPTED
     except AgentmeshError as error:
         sys.stderr.write(f"{words[0]}: {error}\n")
         return error.exit_code

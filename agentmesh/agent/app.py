@@ -17,6 +17,7 @@ from agentmesh.agent.drops import Drops
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
+from agentmesh.agent.mail import Mail
 from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
@@ -69,7 +70,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         directory = Directory(alias, replica, scanner)
         dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
         sending = Sending(replica, directory, postman, links, dropping)
-        control = Control(paths, alias, replica, scanner, links, directory, sending, stopping.set)
+        mail = Mail(alias, postman, directory, links)
+        control = Control(paths, alias, replica, scanner, links, directory, sending, mail, stopping.set)
         try:
             await scanner.scan()
             yield Agent(config, replica, drops, scanner, links, postman, control, tasks, stopping)

@@ -8,6 +8,7 @@ from agentmesh.adapters.ipc import Request
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.links import Links
+from agentmesh.agent.mail import Mail
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
@@ -31,6 +32,7 @@ class Control:
         links: Links,
         directory: Directory,
         sending: Sending,
+        mail: Mail,
         stop: Callable[[], None],
     ) -> None:
         self._paths = paths
@@ -44,6 +46,8 @@ class Control:
         """The address of the agent's own SSH listener; empty without one."""
         self._commands: Mapping[str, Callable[[Request, Answer], Awaitable[int]]] = {
             "notify-pane": sending.run,
+            "inbox": mail.inbox,
+            "outbox": mail.outbox,
             "list": self._list,
             "show": self._show,
             "whoami": self._whoami,

@@ -18,6 +18,10 @@ from agentmesh.store.database import Database
 
 STORED_SECONDS = 15.0
 """How long a peer may take to say that it has stored a message."""
+WITHDRAW_SECONDS = 2.0
+"""How long is waited for a host to say that a message is taken back."""
+GRACE_SECONDS = 5.0
+"""How long after its time a message may still be asked about while its host can't be reached."""
 ENDED_SECONDS = 90.0
 """How long a message may take from there to its end, beyond its own patience: others may be queued before it."""
 
@@ -49,6 +53,7 @@ class _Errand:
         self.rests = True
         """It waits for its turn, or for its host to be reached."""
         self.withdrawn = False
+        self.ended = asyncio.Event()
 
     @property
     def patience(self) -> int:
@@ -100,6 +105,7 @@ class Courier:
             return await self._end(message, error.event, error.detail)
         finally:
             del self._errands[message.id]
+            errand.ended.set()
         if not errand.sent:
             return await self._end(message, Event.MISS, reason)
         if not errand.asked:
@@ -122,10 +128,16 @@ class Courier:
 
     async def withdraw(self, message: Message) -> None:
         """Take a message back, at once or as soon as its host can be asked, if it has not been typed by then."""
-        if errand := self._errands.get(message.id):
-            errand.withdrawn = True
-            errand.ask_again()
-        if errand is None or not errand.sent:
+        errand = self._errands.get(message.id)
+        if errand is None:
+            return
+        errand.withdrawn = True
+        errand.ask_again()
+        if errand.sent:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WITHDRAW_SECONDS):
+                    await errand.ended.wait()
+        else:
             await self._end(message, Event.WITHDRAW, "")
 
     async def settle(self, seconds: float) -> None:
@@ -147,7 +159,7 @@ class Courier:
                     return await self._ask(errand, carrier, lane)
                 except (Unreachable, TimeoutError) as error:
                     errand.asked = False
-                    if not message.expires:
+                    if time.time() > message.expires + GRACE_SECONDS:
                         raise
                     await self._wait_for_link(errand, carrier, str(error))
                 except _AskAgain:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -56,17 +57,18 @@ class Postman:
             await self._database.write(outbox.accept, message)
             ending = self._carry(message, carrier)
         await asyncio.wait({ending}, timeout=QUICK_SECONDS)
-        receipt = await self._database.write(outbox.find, message.id)
-        if receipt is None:
-            raise LookupError(message.id)
-        return receipt
+        return await self._owed(message)
 
-    async def withdraw(self, message: Message) -> None:
-        """Take a message of this host back, if it has not been typed; what is on another host as soon as it can be."""
+    async def withdraw(self, message: Message) -> Receipt:
+        """Take a message of this host back, if nothing has been typed of it; returns how far it is.
+
+        What another host has is taken back when that can be asked.
+        """
         if message.host == self._alias:
             await self._queues.withdraw(message)
         else:
             await self._courier.withdraw(message)
+        return await self._owed(message)
 
     def hurry(self) -> None:
         """Try at once what waits for a pane of this host."""
@@ -77,6 +79,14 @@ class Postman:
         seen = {entry.message.id: entry.seen for entry in self._queues.entries}
         known = await self._database.write(outbox.listed, ended=ended)
         return [Letter(letter.message, seen.get(letter.message.id) or letter.receipt) for letter in known]
+
+    async def incoming(self, addresses: Collection[str], words: str, *, unread: bool) -> list[Letter]:
+        """Return what came for some panes of this host, or for all; with some words in it, or not marked as read."""
+        return await self._database.write(inbox.listed, addresses, words, unread=unread)
+
+    async def mark(self, identifiers: Collection[str]) -> None:
+        """Mark messages that came as read."""
+        await self._database.write(inbox.mark, identifiers)
 
     async def accept(self, message: Message, patience: int, reply: Reply) -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered.
@@ -142,6 +152,12 @@ class Postman:
     async def close(self, seconds: float) -> None:
         """Let what waits rest, on disk, and what is being delivered come to its end; at most so long."""
         await self._queues.close(seconds)
+
+    async def _owed(self, message: Message) -> Receipt:
+        receipt = await self._database.write(outbox.find, message.id)
+        if receipt is None:
+            raise LookupError(message.id)
+        return receipt
 
     async def _put(self, message: Message) -> Entry:
         """Store a message of this host for one of its panes, and give it its place."""
