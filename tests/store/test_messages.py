@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agentmesh.core.address import Address
 from agentmesh.core.delivery import Event, IllegalEvent, State
-from agentmesh.core.model import Message
-from agentmesh.store import inbox, outbox, slices
+from agentmesh.core.model import Letter, Message
+from agentmesh.store import inbox, outbox, retention, slices
 from agentmesh.store.migrations import migrate
 from tests.core.examples import NOW, a_message, a_pane, a_receipt, a_slice
 
@@ -90,6 +91,26 @@ def test_an_unknown_message_can_not_end(connection: sqlite3.Connection) -> None:
         outbox.advance(connection, a_message(), Event.MISS, "", NOW)
 
 
+def test_a_late_word_corrects_an_end_that_was_only_ignorance(connection: sqlite3.Connection) -> None:
+    outbox.accept(connection, a_message())
+    outbox.advance(connection, a_message(), Event.LOSE, "no answer", NOW)
+    outbox.record(connection, a_receipt(state=State.STORED))
+    assert outbox.find(connection, a_message().id).state is State.UNCERTAIN  # type: ignore[union-attr]
+    outbox.record(connection, a_receipt(state=State.SUBMITTED))
+    assert outbox.find(connection, a_message().id) == a_receipt(state=State.SUBMITTED)
+
+
+def test_what_a_message_waits_for_is_noted_until_its_end(connection: sqlite3.Connection) -> None:
+    outbox.accept(connection, a_message())
+    outbox.note(connection, a_message().id, "worker can't be reached")
+    assert [letter.receipt.detail for letter in outbox.listed(connection)] == ["worker can't be reached"]
+    outbox.record(connection, a_receipt(state=State.SUBMITTED))
+    outbox.note(connection, a_message().id, "too late")
+    outbox.note(connection, "0" * 32, "unknown")
+    assert outbox.listed(connection) == []
+    assert outbox.listed(connection, ended=True) == [Letter(a_message(), a_receipt(state=State.SUBMITTED))]
+
+
 # The inbox.
 
 
@@ -141,6 +162,36 @@ def test_the_outbox_follows_a_message_of_this_host_for_this_host(connection: sql
     assert receipt.state is State.SUBMITTED
     assert owed(connection) == []
     assert inbox.unended(connection) == []
+
+
+def test_the_inbox_is_searched_by_pane_words_and_mark(connection: sqlite3.Connection) -> None:
+    for number, (to, body) in enumerate([("hub-a", "Apples"), ("hub-a", "pears 100%"), ("hub-b", "apples")]):
+        inbox.store(connection, a_message(number, to=Address(to), body=body), NOW)
+
+    def found(*addresses: str, words: str = "", unread: bool = False) -> list[int]:
+        letters = inbox.listed(connection, addresses, words, unread=unread)
+        return [int(letter.message.id, 16) for letter in letters]
+
+    assert found() == [0, 1, 2]
+    assert found("hub-a") == [0, 1]
+    assert found("hub-a", "hub-b", words="APPLES") == [0, 2]
+    assert found(words="0%") == [1]
+    assert found(words="%") == [1]
+    inbox.mark(connection, [a_message(0).id, "unknown"])
+    assert found(unread=True) == [1, 2]
+    assert [letter.read for letter in inbox.listed(connection)] == [True, False, False]
+
+
+def test_only_what_ended_long_ago_is_forgotten(connection: sqlite3.Connection) -> None:
+    for number in (1, 2, 3):
+        receipt, _ = inbox.accept_and_store(connection, a_message(number), NOW)
+        if number < 3:
+            inbox.advance(connection, receipt, Event.REFUSE, NOW + number)
+    assert retention.forget(connection, NOW + 2) == 2
+    assert [letter.message for letter in inbox.listed(connection)] == [a_message(2), a_message(3)]
+    assert [letter.message for letter in outbox.listed(connection, ended=True)] == [a_message(2), a_message(3)]
+    assert retention.forget(connection, NOW + 99) == 2
+    assert owed(connection) == [a_message(3)]
 
 
 # Slices.

@@ -49,7 +49,9 @@ class Program:
         """Act on one key."""
         if key == "\x04":
             sys.exit()
-        if key != "\r":
+        if key == "\x7f":
+            self.text = self.text[:-1]
+        elif key != "\r":
             self.text += key
         elif self.asking:
             self.record("approved")
