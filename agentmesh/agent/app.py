@@ -14,6 +14,7 @@ from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
+from agentmesh.agent.inspection import Inspection
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
@@ -71,7 +72,14 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
         sending = Sending(replica, directory, postman, links, dropping)
         mail = Mail(alias, postman, directory, links)
-        control = Control(paths, alias, replica, scanner, links, directory, sending, mail, stopping.set)
+        inspection = Inspection(alias, directory, scanner, typist)
+        commands = {
+            "notify-pane": sending.run,
+            "inbox": mail.inbox,
+            "outbox": mail.outbox,
+            "capture": inspection.capture,
+        }
+        control = Control(paths, alias, replica, scanner, links, directory, commands, stopping.set)
         try:
             await scanner.scan()
             yield Agent(config, replica, drops, scanner, links, postman, control, tasks, stopping)

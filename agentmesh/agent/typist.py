@@ -238,7 +238,7 @@ class _Delivery:
                 return await self._lose("The text is in its input box, but the pane has changed; Enter was not pressed")
             async for seen in self._watch(now, TAKE_SECONDS * attempt / MOST_ENTERS):
                 reading = read_box(seen, profile)
-                if reading.state in {BoxState.EMPTY, BoxState.BUSY} and squash(self._text) != squash(reading.text):
+                if reading.state is BoxState.EMPTY and squash(self._text) != squash(reading.text):
                     return await self._step(Event.TAKE)
             if not holds_our_text(reading):
                 break
