@@ -157,11 +157,14 @@ def _fill(incoming: Incoming, data: bytes) -> Path:
 
 async def _send_from(offset: int, stream: FrameStream, file: Outgoing, host: str, advance: Advance) -> Frame | None:
     """Send a file's bytes from an offset on; returns the answer, which may come early."""
+    advance(offset)
     answer = asyncio.ensure_future(stream.read())
+    reading = asyncio.ensure_future(asyncio.to_thread(file.read, offset, CHUNK))
     try:
-        advance(offset)
         while offset < file.size and not answer.done():
-            data = await asyncio.to_thread(file.read, offset, CHUNK)
+            data = await reading
+            # The next chunk is read while this one is sent.
+            reading = asyncio.ensure_future(asyncio.to_thread(file.read, offset + len(data), CHUNK))
             try:
                 await _in_time(stream.send(Chunk(data)), host)
             except OSError:
@@ -171,23 +174,34 @@ async def _send_from(offset: int, stream: FrameStream, file: Outgoing, host: str
         return await _in_time(answer, host)
     finally:
         answer.cancel()
+        await asyncio.gather(answer, reading, return_exceptions=True)
 
 
 async def _receive(stream: FrameStream, incoming: Incoming) -> bool:
     """Take in what is missing; returns whether all of it has come. Raises DropFailed."""
-    while incoming.missing:
-        try:
-            async with asyncio.timeout(SILENT_SECONDS):
-                frame = await stream.read()
-        except TimeoutError:
-            return False
-        match frame:
-            case Chunk(data):
-                await asyncio.to_thread(incoming.write, data)
-            case None:
+    announced = incoming.missing
+    writing: asyncio.Future[None] | None = None
+    try:
+        while announced > 0:
+            try:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    frame = await stream.read()
+            except TimeoutError:
                 return False
-            case _:
-                raise ProtocolError(reason="a chunk was expected")
+            match frame:
+                case Chunk(data):
+                    # A chunk is written while the next one comes.
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.ensure_future(asyncio.to_thread(incoming.write, data))
+                    announced -= len(data)
+                case None:
+                    return False
+                case _:
+                    raise ProtocolError(reason="a chunk was expected")
+    finally:
+        if writing is not None:
+            await writing
     return True
 
 
