@@ -97,6 +97,7 @@ class Drops:
             try:
                 path = None
                 while path is None:
+                    log.info("drop begins", bytes=offer.size, **{"from": incoming.offset})
                     await stream.send(Ready(incoming.offset))
                     if not await _receive(stream, incoming):
                         log.info("drop interrupted; what came is kept", bytes=incoming.offset)
@@ -139,7 +140,7 @@ class Drops:
 
     def _begin(self, folder: Path, name: str, offer: Offer) -> Incoming:
         spoken_for = sum(incoming.missing for incoming in self._arriving)
-        if _device(self._folder) == _device(self._home):
+        if _device(folder) == _device(self._home):
             spoken_for += SPARE
         return Incoming(folder, name, offer.size, offer.sha256, spoken_for)
 
