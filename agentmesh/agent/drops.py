@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agentmesh.adapters.files import shown_path
 from agentmesh.adapters.incoming import BeingReceived, Incoming, sweep
@@ -161,21 +161,28 @@ async def _send_from(offset: int, stream: FrameStream, file: Outgoing, host: str
     advance(offset)
     answer = asyncio.ensure_future(stream.read())
     reading = asyncio.ensure_future(asyncio.to_thread(file.read, offset, CHUNK))
+    begun: list[asyncio.Future[Any]] = [answer, reading]
     try:
         while offset < file.size and not answer.done():
             data = await reading
             # The next chunk is read while this one is sent.
             reading = asyncio.ensure_future(asyncio.to_thread(file.read, offset + len(data), CHUNK))
+            sending = asyncio.ensure_future(_in_time(stream.send(Chunk(data)), host))
+            begun = [answer, reading, sending]
+            await asyncio.wait((answer, sending), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                break
             try:
-                await _in_time(stream.send(Chunk(data)), host)
+                await sending
             except OSError:
                 break  # it has closed the conversation: perhaps with a reason
             offset += len(data)
             advance(len(data))
         return await _in_time(answer, host)
     finally:
-        answer.cancel()
-        await asyncio.gather(answer, reading, return_exceptions=True)
+        for future in begun:
+            future.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
 
 
 async def _receive(stream: FrameStream, incoming: Incoming) -> bool:

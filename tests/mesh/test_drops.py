@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from agentmesh.agent.stream import FrameStream
 from agentmesh.config import Drops as DropsConfig
 from agentmesh.core.wire import Chunk, Dropped, Offer, Ready, Refusal
 from agentmesh.errors import DropFailed, Unreachable
+from tests.eventually import eventually
 from tests.mesh.local import LocalHost
 
 DATA = os.urandom(1_000_000)
@@ -223,6 +225,23 @@ def test_standard_input_is_dropped_under_its_name_with_and_without_an_agent(host
         assert (lone.home / ".agent-inbox" / "lone" / "in.bin").read_bytes() == data
     finally:
         lone.end()
+
+
+@pytest.mark.tmux
+def test_what_old_drops_have_left_is_gone_after_the_agent_starts(root: Path) -> None:
+    host = LocalHost("tidy", root)
+    inbox = host.home / ".agent-inbox" / "me"
+    inbox.mkdir(parents=True)
+    for name, age in {".old.part": 8, ".new.part": 6, "kept.txt": 8}.items():
+        (inbox / name).write_text("x")
+        moment = time.time() - age * 24 * 3600
+        os.utime(inbox / name, (moment, moment))
+    try:
+        host.start()
+        eventually(lambda: not (inbox / ".old.part").exists(), "the old part is gone")
+    finally:
+        host.end()
+    assert sorted(path.name for path in inbox.iterdir()) == [".new.part", "kept.txt"]
 
 
 @pytest.mark.tmux
