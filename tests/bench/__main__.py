@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.bench import deliveries, stopwatch, table
+from tests.bench import deliveries, drops, stopwatch, table
 from tests.bench.figure import Figure, Spread
 from tests.bench.scene import Scene, two_hosts
 from tests.e2e.hosts import Host, obstacle
@@ -25,17 +25,18 @@ def main() -> int:
     _show(*table.heading())
     with two_hosts() as scene:
         reached = [
-            _present(scene, deliveries.to_another_host(scene), scene.there),
-            _present(scene, deliveries.to_this_host(scene), scene.here),
+            _present(scene, deliveries.to_another_host(scene), scene.there, deliveries.BODY),
+            _present(scene, deliveries.to_this_host(scene), scene.here, deliveries.BODY),
+            _present(scene, drops.to_another_host(scene), scene.there, drops.BODY),
         ]
     return 0 if all(reached) else 1
 
 
-def _present(scene: Scene, figure: Figure, receiver: Host) -> bool:
+def _present(scene: Scene, figure: Figure, receiver: Host, body: str) -> bool:
     """Measure a figure and print it; returns whether its targets are reached."""
     spreads = _measured(scene.here, figure)
     # The terminal echoes each message once, and cat writes it once more.
-    scene.expect_lines(receiver, deliveries.BODY, 2 * (figure.warm_ups + figure.rounds))
+    scene.expect_lines(receiver, body, 2 * (figure.warm_ups + figure.rounds))
     _show(*table.rows(figure, spreads))
     return figure.is_reached(spreads)
 
