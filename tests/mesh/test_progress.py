@@ -24,6 +24,9 @@ class Terminal:
     async def read_input(self, largest: int) -> bytes:
         raise NotImplementedError
 
+    async def gone(self) -> None:
+        raise NotImplementedError
+
 
 def request(**environment: str) -> Request:
     return Request(Path("/"), environment, [], 0)
