@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import msgspec
 
 from agentmesh.adapters.files import Outgoing, locked
-from agentmesh.adapters.tmux import TmuxServer
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.links import Reply
 from agentmesh.agent.log import log
@@ -35,7 +34,6 @@ STALE_SECONDS = 60
 LOCK_POLL_SECONDS = 0.01
 QUICK_SECONDS = 0.1
 """An end that comes within this time is told without telling first that the message is stored."""
-_INTERRUPTED = "The agent stopped while it typed this message."
 
 Start = Callable[[str, Coroutine[Any, Any, object]], object]
 """Starts a task of this name."""
@@ -91,7 +89,7 @@ class Postman:
         """Carry a message of this host to its end; returns the last receipt."""
         if message.host == self._alias:
             stored = await self._database.write(inbox.accept_and_store, message)
-            return await self._deliver(message, _done(stored))
+            return await self._deliver(message, _done(stored[0]))
         await self._database.write(outbox.accept, message)
         return await self._carry(message, carrier)
 
@@ -113,12 +111,11 @@ class Postman:
             return  # whoever asked last, perhaps over another link, is answered at the end
         try:
             async with asyncio.TaskGroup() as tasks:
-                storing = tasks.create_task(self._database.write(inbox.store, message))
+                storing = tasks.create_task(self._store(message))
                 delivering = tasks.create_task(self._deliver(message, storing))
                 await asyncio.wait({delivering}, timeout=QUICK_SECONDS)
                 if not delivering.done():
-                    stored, _ = await storing
-                    await self._replies[message.id](stored)
+                    await self._replies[message.id](await storing)
             await self._replies[message.id](delivering.result())
         finally:
             del self._replies[message.id]
@@ -143,8 +140,8 @@ class Postman:
 
     async def recover(self, carrier: Carrier, start: Start) -> None:
         """Take up what a crash interrupted: what may have been typed is uncertain; what is fresh goes on."""
-        for message, receipt in await self._database.write(inbox.unended):
-            start(f"message {message.id}", self._deliver(message, _done((receipt, False))))
+        for message, _ in await self._database.write(inbox.unended):
+            start(f"message {message.id}", self._deliver(message, _done(await self._store(message))))
         for message in await self._database.write(outbox.unended):
             if message.host == self._alias:
                 continue
@@ -213,8 +210,6 @@ class Postman:
             async with self._queue(f"{pane.server}{pane.pane}"):
                 server = self._scanner.server(pane.server)
                 ended = await self._typist.deliver(message, pane, server, storing, self._journal)
-                if ended is None:
-                    ended = await self._take_up(message, pane, server)
         except (PaneGone, TmuxFailed, UnknownAddress) as error:
             await storing
             receipt, _ = await self._database.write(inbox.store, message)
@@ -224,15 +219,12 @@ class Postman:
         log.info("message ended", message=message.id, to=message.to, state=ended.state)
         return ended
 
-    async def _take_up(self, message: Message, pane: Pane, server: TmuxServer) -> Receipt:
-        """Go on with a message that was here before. Whoever held its pane's lock then is done with it, or has died."""
-        receipt, _ = await self._database.write(inbox.store, message)
-        if receipt.state is State.STORED and time.time() - message.sent > STALE_SECONDS:
+    async def _store(self, message: Message) -> Receipt:
+        """Store a message, or find one that was here before; what was left waiting for too long has expired."""
+        receipt, new = await self._database.write(inbox.store, message)
+        if not new and receipt.state is State.STORED and time.time() - message.sent > STALE_SECONDS:
             return await self._journal(receipt, Event.EXPIRE)
-        if receipt.state is State.STORED:
-            fresh = _done((receipt, True))
-            return await self._typist.deliver(message, pane, server, fresh, self._journal) or receipt
-        return await self._break_off(receipt, _INTERRUPTED)
+        return receipt
 
     async def _break_off(self, receipt: Receipt, detail: str) -> Receipt:
         """End a message that can't go on: failed when nothing was typed yet, else uncertain."""
@@ -269,7 +261,7 @@ class Postman:
                 yield
 
 
-def _done(stored: tuple[Receipt, bool]) -> Storing:
+def _done(stored: Receipt) -> Storing:
     """Return the storing of a message that is on disk already."""
     done: Storing = asyncio.get_running_loop().create_future()
     done.set_result(stored)

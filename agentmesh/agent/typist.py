@@ -14,7 +14,7 @@ from agentmesh.adapters import tty
 from agentmesh.adapters.tmux import TmuxServer
 from agentmesh.agent.drops import Drops
 from agentmesh.core.box import BoxReading, BoxState, read_box
-from agentmesh.core.delivery import Event
+from agentmesh.core.delivery import Event, State, is_end
 from agentmesh.core.drop import announcement
 from agentmesh.core.model import Box, Message, Pane, Profile, Receipt
 from agentmesh.core.readiness import ADVICE, Action, Readiness, TtyFacts, action_for, assess
@@ -34,11 +34,13 @@ LONGEST_LINE = 4000
 LONGEST_DISPLAY = 2000
 """Bytes that are put on a person's screen; more is a file."""
 
-Storing = asyncio.Future[tuple[Receipt, bool]]
-"""A message's way to the disk: its receipt, and whether it is new."""
+Storing = asyncio.Future[Receipt]
+"""A message's way to the disk: its receipt, as it stands there."""
 
 Journal = Callable[[Receipt, Event], Awaitable[Receipt]]
 """Makes a step durable; returns the receipt in its new state."""
+
+_INTERRUPTED = "The agent stopped while it typed this message."
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -65,23 +67,28 @@ class Typist:
 
     async def deliver(
         self, message: Message, pane: Pane, server: TmuxServer, storing: Storing, journal: Journal
-    ) -> Receipt | None:
-        """Do with a message what the pane's readiness calls for; returns the receipt of its end.
+    ) -> Receipt:
+        """Do with a message what its receipt and the pane's readiness call for; returns the receipt of its end.
 
-        One that isn't new is left alone, and None is returned.
+        A message that may wait (``expires``) comes back still stored, with what was seen, when the pane isn't ready.
         """
         # A look types nothing, so it needn't wait for the disk.
-        (receipt, new), seen = await asyncio.gather(storing, self._glance(server, pane))
-        if not new:
-            return None
+        receipt, seen = await asyncio.gather(storing, self._glance(server, pane))
+        if is_end(receipt.state):
+            return receipt
         receipt = msgspec.structs.replace(receipt, target=pane.target)
+        if receipt.state is not State.STORED:
+            return await journal(msgspec.structs.replace(receipt, detail=_INTERRUPTED), Event.LOSE)
         try:
             if isinstance(seen, AgentmeshError):
                 raise seen
             sight, action = await self._decide(seen, server, pane, force=message.force)
         except (PaneGone, TmuxFailed) as error:
             return await journal(msgspec.structs.replace(receipt, detail=str(error)), Event.FAIL)
-        delivery = _Delivery(message, pane, server, sight, receipt, journal, self)
+        return await self._act(_Delivery(message, pane, server, sight, receipt, journal, self), action)
+
+    @staticmethod
+    async def _act(delivery: "_Delivery", action: Action) -> Receipt:
         match action:
             case Action.FILL_BOX:
                 return await delivery.fill_box()
@@ -94,7 +101,7 @@ class Typist:
             case Action.FAIL:
                 return await delivery.turn_away(Event.FAIL)
             case Action.REFUSE | Action.LEAVE_MODE | Action.DISMISS:
-                return await delivery.turn_away(Event.REFUSE)
+                return await delivery.hold()
 
     async def _glance(self, server: TmuxServer, pane: Pane) -> Sight | AgentmeshError:
         try:
@@ -155,8 +162,19 @@ class _Delivery:
         self._text = tagged(message.sender, message.sent, message.body)
         self._history = 0
 
+    async def hold(self, detail: str = "") -> Receipt:
+        """Leave alone a pane that isn't ready: refuse the message, or let it wait, still stored, if it may."""
+        if self._message.expires:
+            self._tell_what_was_seen(detail)
+            return self._receipt
+        return await self.turn_away(Event.REFUSE, detail)
+
     async def turn_away(self, event: Event, detail: str = "") -> Receipt:
         """End without having typed anything, and say what was seen."""
+        self._tell_what_was_seen(detail)
+        return await self._step(event)
+
+    def _tell_what_was_seen(self, detail: str) -> None:
         readiness = self._sight.readiness
         self._receipt = msgspec.structs.replace(
             self._receipt,
@@ -164,7 +182,6 @@ class _Delivery:
             detail=detail or ADVICE.get(readiness, ""),
             screen=last_lines(self._sight.facts),
         )
-        return await self._step(event)
 
     async def type_line(self) -> Receipt:
         """Type one line into a program that reads lines, and prove by the kernel's count that it was read."""
@@ -173,7 +190,7 @@ class _Delivery:
         if "\n" in self._text or len(self._text.encode()) + waiting > LONGEST_LINE:
             await self._send_as_file()
         if len(self._text.encode()) + waiting > LONGEST_LINE:
-            return await self.turn_away(Event.REFUSE, "Its program has left too much of its input unread.")
+            return await self.hold("Its program has left too much of its input unread.")
         self._history = len(self._text) // facts.width + 2
         awaited = squash(before_cursor(facts) + self._text)
         if not await self._paste(self._text, lambda now: waits_at_cursor(now, awaited)):
@@ -197,7 +214,7 @@ class _Delivery:
         """Paste into a program's empty input box, press Enter, and see the box let go of the text."""
         profile = self._sight.profile
         if profile is None or profile.box is None:
-            return await self.turn_away(Event.REFUSE)
+            return await self.hold()
         box = profile.box
         if len(self._text) > box.longest or self._text.count("\n") >= box.most_lines:
             await self._send_as_file()
@@ -236,7 +253,7 @@ class _Delivery:
         lines = self._text.replace("\n", "\r\n")
         drawn = f"\r\x1b[K\x1b[0m{lines}\r\n{prompt}\x1b[0m\x1b[{facts.cursor_x + 1}G"
         self._history = sum(len(line) // facts.width + 1 for line in self._text.split("\n")) + 1
-        await self._step(Event.PASTE)
+        await self._begin()
         try:
             tty.write(facts.tty, drawn)
         except TmuxFailed as error:
@@ -251,11 +268,11 @@ class _Delivery:
 
     async def _paste(self, text: str, is_seen: Callable[[PaneFacts], bool]) -> bool:
         """Journal, paste, and wait until the text is seen; otherwise the message has ended."""
-        await self._step(Event.PASTE)
+        await self._begin()
         now = await self._server.paste(self._pane, text, self._message.id, self._sight.facts, self._history)
         if now is None:
             await self._step(Event.RETURN)
-            await self.turn_away(Event.REFUSE, "The pane changed at the last moment; nothing was typed.")
+            await self.hold("The pane changed at the last moment; nothing was typed.")
             return False
         async for seen in self._watch(now, SEE_SECONDS):
             if is_seen(seen):
@@ -317,6 +334,11 @@ class _Delivery:
             return last_lines(await self._server.look(self._pane))
         except AgentmeshError:
             return ()
+
+    async def _begin(self) -> None:
+        """Journal that something is about to appear, in a pane of this readiness."""
+        self._receipt = msgspec.structs.replace(self._receipt, readiness=self._sight.readiness)
+        await self._step(Event.PASTE)
 
     async def _step(self, event: Event) -> Receipt:
         self._receipt = await self._journal(self._receipt, event)

@@ -100,7 +100,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: UnixTime = 0
     """When it came into this state, Unix seconds by the clock of the host that says so."""
     readiness: str = ""
-    """What the pane was found to be when that was last looked at."""
+    """What the pane was found to be when that was last looked at; from ``pasting`` on, what it was when the text was
+    about to appear, so that a repair after a crash knows where to look for it."""
     detail: str = ""
     """A sentence for the sender: what was seen and what to do."""
     screen: tuple[str, ...] = ()
