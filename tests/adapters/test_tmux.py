@@ -269,7 +269,8 @@ async def test_enter_submits_what_was_pasted(tmux: RealTmux, server: TmuxServer)
     pane = tmux.ask("dev:", "#{pane_id}")
     seen = await server.look(pane)
     await server.paste(pane, "hello", "f" * 32, seen, history=0)
-    assert await server.press_enter(pane, seen, history=0) is not None
+    eventually(lambda: tmux.screen(pane) == "hello", "the text is echoed")
+    assert await server.press_enter(pane, await server.look(pane), None) is not None
     eventually(lambda: tmux.screen(pane) == "hello\nhello", "cat repeats it", lambda: tmux.screen(pane))
 
 
@@ -280,7 +281,7 @@ async def test_a_paste_into_a_dead_pane_is_refused_and_the_server_lives(tmux: Re
     os.kill(seen.pid, signal.SIGKILL)
     eventually(lambda: tmux.ask(pane, "#{pane_dead}") == "1", "the pane is dead")
     assert await server.paste(pane, "hello", "f" * 32, seen, history=0) is None
-    assert await server.press_enter(pane, seen, history=0) is None
+    assert await server.press_enter(pane, seen, None) is None
     assert tmux.run("list-buffers") == ""
     assert (await server.look(pane)).dead
 
@@ -302,7 +303,7 @@ async def test_a_pane_that_changed_since_it_was_seen_is_left_as_it_is(
     tmux.run(*change)
     eventually(lambda: tmux.ask(pane, "#{pane_current_command}") == "cat", "the name of the program is the same")
     assert await server.paste(pane, "hello", "f" * 32, seen, history=0) is None
-    assert await server.press_enter(pane, seen, history=0) is None
+    assert await server.press_enter(pane, seen, None) is None
     tmux.run("copy-mode", "-q", "-t", pane)
     assert tmux.screen(pane) == ""
     assert tmux.ask(pane, "#{cursor_y}") == "0"
