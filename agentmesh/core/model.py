@@ -1,6 +1,7 @@
 """The values that the parts of agentmesh hand each other. Frozen; nothing here acts. Pure."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -116,8 +117,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: str
     title: str
     """The name a person reads."""
-    kind: str
-    """``shell``, ``repl`` or ``box`` (a full-screen program with an input box)."""
+    kind: Literal["shell", "repl", "box"]
+    """``box`` is a full-screen program with an input box."""
     processes: tuple[str, ...]
     """Names of its process, or of the script that an interpreter runs."""
     box: "Box | None" = None
@@ -127,23 +128,33 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How the input box of a full-screen program looks. Text styles are SGR parameters, as ``38;5;246``."""
 
     prompt: str
-    """The glyph at the start of the box's first row."""
+    """The glyphs, any of which stands at the start of the box's first row."""
     prompt_style: str = ""
     """A style that the glyph must have."""
-    ruled: bool = False
-    """Whether the box stands between two horizontal rules; otherwise it ends at the first blank row."""
+    margin: int = 0
+    """Columns left of the glyph."""
     indent: int = 2
-    """Columns left of the text."""
-    cursor_visible: bool = True
-    """Whether the terminal's cursor is shown while the program waits for input."""
+    """Columns from the glyph to the text."""
+    rules: Literal["none", "above", "below", "both"] = "none"
+    """Where horizontal rules bound the box. Without one below it ends at the first blank row."""
+    lead_rows: int = 0
+    """How many rows may stand between the rule above and the box."""
+    border_rows: tuple[int, int] | None = None
+    """For a box whose rows all begin with the glyph, wherever it is centred: how many of them are no text, at its top
+    and at its bottom."""
+    cursor: Literal["shown", "hidden", "drawn"] = "shown"
+    """What the terminal's cursor does while the program takes input: it is shown; it is hidden, but in its place; it
+    is hidden and anywhere, and the program draws one as a reversed cell."""
     placeholder: tuple[str, ...] = ()
     """Styles of text that stands in an empty box."""
+    always_placeholder: bool = False
+    """Whether such text stands in every empty box: one without it isn't known to be empty."""
     footer_rows: int = 4
     """How many rows may stand below the box."""
     busy_title: str = ""
     """A pattern at the start of the pane's title while the program works."""
     busy_text: tuple[str, ...] = ()
-    """Words below or just above the box while the program works."""
+    """Words below or just above the box while the program works, besides those that many programs share."""
     queues: bool = False
     """Whether the program itself keeps what is submitted while it works, for later."""
     blocked_title: str = ""
@@ -151,7 +162,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     panels: tuple[str, ...] = ()
     """Patterns of harmless panels that cover the box and that Escape closes."""
     paste_token: str = ""
-    """A pattern of what stands in the box for a long paste. Its group ``lines`` or ``characters`` tells the length."""
+    """A pattern of what stands in the box for a long paste. Its group ``lines``, ``breaks`` (lines, less one) or
+    ``characters`` tells the length."""
     put_aside: str = ""
     """The key, as tmux names it, that puts a draft aside until the next text is submitted."""
     settle: float = 0.1
@@ -160,3 +172,21 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Characters beyond which a body is sent as a file, because the program would fold it into a token."""
     most_lines: int = 2
     """Lines beyond which a body is sent as a file, for the same reason."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise ValueError("prompt is empty")
+        for key in ("busy_title", "blocked_title", "paste_token"):
+            self._check(key, getattr(self, key))
+        for panel in self.panels:
+            self._check("panels", panel)
+
+    @staticmethod
+    def _check(key: str, pattern: str) -> None:
+        try:
+            groups = re.compile(pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"{key} is no pattern: {error}") from error
+        unknown = set(groups) - {"lines", "breaks", "characters"}
+        if unknown or (key == "paste_token" and pattern and not groups):
+            raise ValueError(f"{key} must have one of the groups lines, breaks, characters, and no other")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from agentmesh.core.box import BoxReading, BoxState, read_box
+from agentmesh.core.box import BoxReading, BoxState, foreign, holds, read_box
 from agentmesh.core.model import Box, Profile
 from agentmesh.core.screen import PaneFacts, before_cursor, plain, prompt_before_cursor, up_to_cursor
 from agentmesh.core.text import squash
@@ -96,12 +96,10 @@ class InputBox(msgspec.Struct, frozen=True):
     def rest(self, facts: PaneFacts) -> Rest | None:
         """Return what stands there besides our text; None when that isn't there whole."""
         reading = read_box(facts, self.profile)
-        if not _is_filled(reading):
-            return None
-        if not self.draft and squash(reading.text) == squash(self.text):
+        if holds(reading, self.text, self.box):
             return Rest("", "")
-        before, found, after = squash(reading.text).partition(squash(self.text))
-        return Rest(before, after) if found else None
+        beside = foreign(reading, self.text, self.box)
+        return Rest(squash(beside[0]), squash(beside[1])) if beside else None
 
     def waiting(self, facts: PaneFacts) -> Waiting:
         """Say how our text stands there."""
@@ -109,9 +107,15 @@ class InputBox(msgspec.Struct, frozen=True):
         if rest is not None:
             return Waiting.ALONE if rest.before + rest.after == self.draft else Waiting.AMONG
         reading = read_box(facts, self.profile)
-        if reading.state is BoxState.EMPTY:
-            return Waiting.GONE
-        return Waiting.GONE if _is_filled(reading) and not self._has_remnant(reading) else Waiting.UNCLEAR
+        match reading.state:
+            case BoxState.EMPTY:
+                return Waiting.GONE
+            case BoxState.FILLED if not self._has_remnant(reading):
+                return Waiting.GONE
+            case BoxState.ABSENT if self._stays_above(facts):
+                return Waiting.GONE
+            case _:
+                return Waiting.UNCLEAR
 
     def content(self, facts: PaneFacts) -> str | None:
         """Return what stands there, squashed; None when that can't be told."""
@@ -122,6 +126,12 @@ class InputBox(msgspec.Struct, frozen=True):
         """Return our text as it is shown there: it may be a token that stands for it."""
         return read_box(facts, self.profile).text
 
+    def _stays_above(self, facts: PaneFacts) -> bool:
+        """Tell whether the text has become a part of the conversation, where the box itself is the end of that."""
+        ends = not self.box.footer_rows and self.box.rules in {"none", "above"}
+        above = squash("".join(plain(row) for row in facts.rows[: facts.cursor_row]))
+        return ends and squash(self.text) in above
+
     def _has_remnant(self, reading: BoxReading) -> bool:
         """Tell whether the box may still hold some of our text: a completion may have rewritten it."""
         ours, shown = squash(self.text), squash(reading.text)
@@ -130,10 +140,6 @@ class InputBox(msgspec.Struct, frozen=True):
 
 
 Place = Line | InputBox
-
-
-def _is_filled(reading: BoxReading) -> bool:
-    return reading.state is BoxState.FILLED and bool(reading.text)
 
 
 def occurrences(facts: PaneFacts, text: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agentmesh.core.model import Profile
-from agentmesh.core.screen import PaneFacts
+from agentmesh.core.screen import PaneFacts, plain
 
 FOLDER = Path(__file__).parent
 PROFILES = Path(__file__).parents[2] / "agentmesh" / "profiles"
@@ -18,11 +18,37 @@ _META = re.compile(
 )
 
 
+BOXED = ("claude", "codex", "copilot", "gemini")
+"""The programs whose input box is described."""
+IDLE = frozenset({"idle", "after-submit", "after-long"})
+WORKING = frozenset({"busy", "busy-queued"})
+DRAFTS = frozenset({"half", "multi", "draft", "long10k-in-box"})
+DIALOGS = frozenset({"approval", "ask", "trust"})
+UNSAFE = DRAFTS | DIALOGS
+"""States of a program with an input box, by what a message would do there."""
+
+
+def program_of(name: str) -> str:
+    return name.partition("-")[0]
+
+
+def state_of(name: str) -> str:
+    """Return what a recording of a program with a known box shows; empty for another program's."""
+    program, _, state = name.partition("-")
+    return state if program in BOXED else ""
+
+
+def options(dialog: PaneFacts) -> int:
+    """Return the row of a recorded dialog's first choice."""
+    return next(number for number, row in enumerate(dialog.rows) if re.search(r"[❯›●] ?1\.", plain(row)))
+
+
 def names() -> list[str]:
     return sorted(path.name.removesuffix(".meta.txt") for path in FOLDER.glob("*.meta.txt"))
 
 
 def load(name: str) -> PaneFacts:
+    """Return a recording as the agent would see that screen: tmux then gives no blanks at the end of a row."""
     meta = _META.fullmatch((FOLDER / f"{name}.meta.txt").read_text().rstrip("\n"))
     assert meta, name
     rows = (FOLDER / f"{name}.txt").read_text().split("\n")[: int(meta["height"])]
@@ -44,7 +70,7 @@ def load(name: str) -> PaneFacts:
         height=int(meta["height"]),
         denied=False,
         shell_is_agent=False,
-        rows=tuple(rows),
+        rows=tuple(row.rstrip(" ") for row in rows),
     )
 
 
