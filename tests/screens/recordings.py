@@ -6,18 +6,13 @@ from pathlib import Path
 
 import msgspec
 
+from agentmesh.core.capture import FACTS, SCREEN, recorded_facts, recorded_tty
 from agentmesh.core.model import Profile
+from agentmesh.core.readiness import TtyFacts
 from agentmesh.core.screen import PaneFacts, plain
 
 FOLDER = Path(__file__).parent
 PROFILES = Path(__file__).parents[2] / "agentmesh" / "profiles"
-_META = re.compile(
-    r"(?P<command>\S+) cur=(?P<x>\d+),(?P<y>\d+) cflag=(?P<flag>\d) .* alt=(?P<alt>\d) mode=(?P<mode>\d).*?:"
-    r" (?P<width>\d+)x(?P<height>\d+) .* inputoff=(?P<off>\d) sync=(?P<sync>\d) dead=(?P<dead>\d)/\S*"
-    r" title=(?P<title>.*)"
-)
-
-
 BOXED = ("claude", "codex", "copilot", "gemini")
 """The programs whose input box is described."""
 IDLE = frozenset({"idle", "after-submit", "after-long"})
@@ -48,30 +43,16 @@ def names() -> list[str]:
 
 
 def load(name: str) -> PaneFacts:
-    """Return a recording as the agent would see that screen: tmux then gives no blanks at the end of a row."""
-    meta = _META.fullmatch((FOLDER / f"{name}.meta.txt").read_text().rstrip("\n"))
-    assert meta, name
-    rows = (FOLDER / f"{name}.txt").read_text().split("\n")[: int(meta["height"])]
-    return PaneFacts(
-        pane="%0",
-        pid=1000,
-        tty="/dev/pts/0",
-        command=meta["command"],
-        title=meta["title"],
-        dead=meta["dead"] == "1",
-        in_mode=meta["mode"] == "1",
-        synchronized=meta["sync"] == "1",
-        input_off=meta["off"] == "1",
-        alternate=meta["alt"] == "1",
-        cursor_x=int(meta["x"]),
-        cursor_y=int(meta["y"]),
-        cursor_visible=meta["flag"] == "1",
-        width=int(meta["width"]),
-        height=int(meta["height"]),
-        denied=False,
-        shell_is_agent=False,
-        rows=tuple(row.rstrip(" ") for row in rows),
-    )
+    return recorded_facts((FOLDER / f"{name}{SCREEN}").read_text(), _meta(name))
+
+
+def tty(name: str) -> TtyFacts | None:
+    """Return what the kernel said when the recording was made, where that was kept."""
+    return recorded_tty(_meta(name))
+
+
+def _meta(name: str) -> str:
+    return (FOLDER / f"{name}{FACTS}").read_text()
 
 
 def profile(name: str) -> Profile:
