@@ -143,8 +143,13 @@ Place = Line | InputBox
 
 
 def occurrences(facts: PaneFacts, text: str) -> int:
-    """Return how often a text stands in the rows that are known of a pane."""
-    return squash("".join(plain(row) for row in facts.rows)).count(squash(text))
+    """Return how often a text stands on the screen; where it doesn't, how often in the history that was asked for.
+
+    A program that clears its screen leaves copies of it in the history.
+    """
+    rows = [plain(row) for row in facts.rows]
+    shown = squash("".join(rows[facts.history :])).count(squash(text))
+    return shown or squash("".join(rows)).count(squash(text))
 
 
 def ended_safely(text: str) -> str:
