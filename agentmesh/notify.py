@@ -50,6 +50,8 @@ def _pointed(path: bytes) -> bytes:
 
 def _converse(connection: "_socket.socket") -> int:
     shared = [name + b"=" + posix.environ[name] for name in _VARIABLES if name in posix.environ]
+    if posix.isatty(2):
+        shared.append(b"COLUMNS=%d" % posix.get_terminal_size(2).columns)
     words = [word.encode(sys.getfilesystemencoding(), "surrogateescape") for word in sys.argv[1:]]
     body = b"\0".join([_folder(), *shared, b"", b"notify-pane", *words])
     connection.sendall(b"AMC1" + len(body).to_bytes(4, "big") + body)

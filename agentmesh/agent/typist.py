@@ -51,7 +51,8 @@ class Typist:
     ) -> Receipt:
         """Do with a message what its receipt and the pane's readiness call for; returns the receipt of its end.
 
-        A message that may wait (``expires``) comes back still stored, with what was seen, when the pane isn't ready.
+        A message that may wait (``expires``) comes back still stored, with what was seen, when the pane isn't ready;
+        when tmux can't be asked, PaneGone or TmuxFailed is raised for it, and it stays as it is on disk.
         """
         # A look types nothing, so it needn't wait for the disk.
         receipt, seen = await asyncio.gather(storing, self._glance(server, pane, message))
@@ -59,7 +60,7 @@ class Typist:
             return receipt
         receipt = msgspec.structs.replace(receipt, target=pane.target)
         if isinstance(seen, AgentmeshError):
-            return await _break_off(receipt, seen, journal)
+            return await _break_off(message, receipt, seen, journal)
         attempt = Attempt(message, pane, server, receipt, journal, self._eyes, self._drops, seen)
         try:
             if receipt.state is not State.STORED:
@@ -70,7 +71,7 @@ class Typist:
                 attempt = Attempt(message, pane, server, receipt, journal, self._eyes, self._drops, again)
             return await self._act(attempt, await self._decide(attempt))
         except (PaneGone, TmuxFailed) as error:
-            return await _break_off(attempt.receipt, error, journal)
+            return await _break_off(message, attempt.receipt, error, journal)
 
     async def _glance(self, server: TmuxServer, pane: Pane, message: Message) -> Sight | AgentmeshError:
         try:
@@ -184,7 +185,9 @@ def _submission(attempt: Attempt, place: Place) -> Submission:
     return Submission(attempt, place, UNKNOWN_SETTLE_SECONDS if unknown else 0.0)
 
 
-async def _break_off(receipt: Receipt, error: AgentmeshError, journal: Journal) -> Receipt:
+async def _break_off(message: Message, receipt: Receipt, error: AgentmeshError, journal: Journal) -> Receipt:
     """End a message whose pane can't be asked: failed when nothing was typed yet, else uncertain."""
+    if message.expires:
+        raise error
     event = Event.FAIL if receipt.state is State.STORED else Event.LOSE
     return await journal(msgspec.structs.replace(receipt, detail=str(error)), event)

@@ -50,7 +50,7 @@ OUTSIDERS = {
     "watchfiles": _names("adapters"),
     "typer": _names("cli"),
     "rich": _names("cli"),
-    "tomlkit": _names("config adapters.files"),
+    "tomlkit": _names("config adapters.slices"),
     "msgspec": _names("core store adapters config agent cli"),
 }
 """Packages of others, and where alone each may be imported."""

@@ -38,7 +38,7 @@ class Desk:
         """What happens to the pane while a step is being journaled: just before the next key."""
         (folder / "buffers").mkdir()
         self.server = TmuxServer(tmux.socket, folder / "buffers")
-        self.typist = Typist(profiles, Drops(DropsConfig(folder=str(folder / "drops"))))
+        self.typist = Typist(profiles, Drops(DropsConfig(folder=str(folder / "drops")), folder))
 
     def open(self, name: str, *command: str | Path) -> Pane:
         """Run a program in a window of its own."""
