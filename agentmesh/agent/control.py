@@ -10,16 +10,15 @@ from agentmesh.agent.directory import Directory
 from agentmesh.agent.links import Links
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
-from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import supervised
-from agentmesh.agent.typist import Typist
 from agentmesh.config import Paths, load_peers
-from agentmesh.core.box import read_box
-from agentmesh.core.capture import Capture
 from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.registry import entries
 from agentmesh.core.text import printable
 from agentmesh.errors import AgentmeshError, NotInPane, PaneGone, UnknownAddress, UsageError
+
+Command = Callable[[Request, Answer], Awaitable[int]]
+"""Does what the words of a request ask; returns the exit code."""
 
 
 class Control:
@@ -33,8 +32,7 @@ class Control:
         scanner: Scanner,
         links: Links,
         directory: Directory,
-        sending: Sending,
-        typist: Typist,
+        more: Mapping[str, Command],
         stop: Callable[[], None],
     ) -> None:
         self._paths = paths
@@ -43,15 +41,13 @@ class Control:
         self._scanner = scanner
         self._links = links
         self._directory = directory
-        self._typist = typist
         self._stop = stop
         self.listening = ""
         """The address of the agent's own SSH listener; empty without one."""
-        self._commands: Mapping[str, Callable[[Request, Answer], Awaitable[int]]] = {
-            "notify-pane": sending.run,
+        self._commands: Mapping[str, Command] = {
+            **more,
             "list": self._list,
             "show": self._show,
-            "capture": self._capture,
             "whoami": self._whoami,
             "status": self._status,
             "sync": self._sync,
@@ -84,20 +80,6 @@ class Control:
         address = request.words[1] if len(request.words) > 1 else ""
         found = await self._directory.find(address, await self._directory.caller(request))
         await answer.write_output(as_json([match.pane for match in found]))
-        return 0
-
-    async def _capture(self, request: Request, answer: Answer) -> int:
-        """Look at one pane of this host, as before a message, and answer all that was seen."""
-        found = await self._directory.find(" ".join(request.words[1:]), await self._directory.caller(request))
-        (pane, *more) = (match.pane for match in found)
-        if more or pane.host != self._alias:
-            reason = "Name one pane." if more else f"{pane.address} is on {pane.host}; run this there."
-            raise UsageError(reason=reason, program="agentmesh doctor")
-        sight = await self._typist.look(self._scanner.server(pane.server), pane)
-        profile = sight.profile
-        box = read_box(sight.facts, profile) if profile and profile.box else None
-        name = profile.name if profile else ""
-        await answer.write_output(as_json(Capture(pane.address, sight.facts, sight.tty, name, box, sight.readiness)))
         return 0
 
     async def _whoami(self, request: Request, answer: Answer) -> int:

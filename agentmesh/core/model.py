@@ -90,6 +90,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     is delivered at once or not at all."""
 
 
+class Drop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file that lies on the host of the pane that it is for."""
+
+    path: str
+    """There, as a person writes it: with ``~`` for the home."""
+    size: int
+    """Bytes."""
+    sha256: str
+    folder: bool = False
+    """Whether it is a tar archive of a folder."""
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far one message got, and why not further."""
 
@@ -101,13 +113,25 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: UnixTime = 0
     """When it came into this state, Unix seconds by the clock of the host that says so."""
     readiness: str = ""
-    """What the pane was found to be when that was last looked at."""
+    """What the pane was found to be when that was last looked at; from ``pasting`` on, what it was when the text was
+    about to appear, so that a repair after a crash knows where to look for it."""
     detail: str = ""
     """A sentence for the sender: what was seen and what to do."""
     screen: tuple[str, ...] = ()
     """The pane's last three lines, where the message was refused."""
     note: str = ""
     """Something the sender should know although the message went through: a new name, a body sent as a file."""
+    drops: tuple[Drop, ...] = ()
+    """The files that were dropped with the message, as its sender's host notes them."""
+
+
+class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message and how far it got, as the database keeps them."""
+
+    message: Message
+    receipt: Receipt
+    read: bool = False
+    """Whether somebody has marked it as read, in an inbox."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

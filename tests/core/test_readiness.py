@@ -360,10 +360,11 @@ def test_plainly_only_empty_boxes_and_line_readers_are_typed_into() -> None:
     assert typed == {Readiness.EMPTY_BOX, Readiness.QUEUES, Readiness.READS_LINES}
 
 
-def test_force_also_types_at_shell_prompts_and_ahead_of_programs() -> None:
+def test_force_types_wherever_only_a_draft_or_a_program_is_in_the_way() -> None:
     typed = {readiness for readiness in Readiness if action_for(readiness, force=True) in TYPING}
     plainly = {Readiness.EMPTY_BOX, Readiness.QUEUES, Readiness.READS_LINES}
-    assert typed == plainly | {Readiness.SHELL, Readiness.NOT_READING}
+    in_the_way = {Readiness.BUSY, Readiness.DRAFT, Readiness.REPL, Readiness.UNKNOWN}
+    assert typed == plainly | in_the_way | {Readiness.SHELL, Readiness.NOT_READING}
 
 
 def test_a_message_at_a_shell_prompt_is_shown_and_not_typed() -> None:
