@@ -4,6 +4,7 @@ The source is ``tmux capture-pane -p -e``: rows of text with SGR sequences, whos
 """
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 import msgspec
@@ -141,20 +142,42 @@ def _restyled(style: Style, parameters: str) -> Style:
 
 def before_cursor(facts: PaneFacts) -> str:
     """Return the text left of the cursor, in its row."""
-    return plain(facts.rows[facts.cursor_row])[: facts.cursor_x] if facts.cursor_row < len(facts.rows) else ""
+    return _split_at_cursor(facts)[0]
+
+
+def after_cursor(facts: PaneFacts) -> str:
+    """Return the text at the cursor and right of it, in its row."""
+    return _split_at_cursor(facts)[1]
 
 
 def prompt_before_cursor(facts: PaneFacts) -> str:
     """Return the text left of the cursor, with the rows above of which it is the wrapped rest."""
     text, above = before_cursor(facts), facts.cursor_row
-    while text and above > 0 and len(wrapped := plain(facts.rows[above - 1])) >= facts.width:
-        text, above = wrapped + text, above - 1
+    while text and above > 0 and _is_full(facts.rows[above - 1], facts.width):
+        text, above = plain(facts.rows[above - 1]) + text, above - 1
     return text
 
 
-def after_cursor(facts: PaneFacts) -> str:
-    """Return the text at the cursor and right of it, in its row."""
-    return plain(facts.rows[facts.cursor_row])[facts.cursor_x :] if facts.cursor_row < len(facts.rows) else ""
+def _split_at_cursor(facts: PaneFacts) -> tuple[str, str]:
+    text = plain(facts.rows[facts.cursor_row]) if facts.cursor_row < len(facts.rows) else ""
+    column = 0
+    for position, character in enumerate(text):
+        if column >= facts.cursor_x:
+            return text[:position], text[position:]
+        column += _columns(character)
+    return text, ""
+
+
+def _is_full(row: str, width: int) -> bool:
+    """Tell whether a row may run on in the next: it is as wide as the pane, but for a blank that tmux leaves out."""
+    return sum(map(_columns, plain(row))) >= width - 1
+
+
+def _columns(character: str) -> int:
+    """Return how many columns a terminal gives a character."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def up_to_cursor(facts: PaneFacts) -> str:
@@ -175,7 +198,21 @@ def waits_at_cursor(facts: PaneFacts, awaited: str) -> bool:
 
 
 def shown_above_prompt(facts: PaneFacts, text: str) -> str:
-    """Return what to write to a terminal so that text stands above the prompt, which is drawn again below it."""
-    prompt = facts.rows[facts.cursor_row] if facts.cursor_row < len(facts.rows) else ""
-    lines = text.replace("\n", "\r\n")
-    return f"\r\x1b[K\x1b[0m{lines}\r\n{prompt}\x1b[0m\x1b[{facts.cursor_x + 1}G"
+    """Return what to write to a terminal so that text stands above the line being typed, drawn again below it.
+
+    That line may be wrapped over several rows, with the cursor in any of them.
+    """
+    first, last = _line_at_cursor(facts)
+    up = f"\x1b[{facts.cursor_row - first}A" if facts.cursor_row > first else ""
+    back = f"\x1b[{last - facts.cursor_row}A" if last > facts.cursor_row else ""
+    lines, line = text.replace("\n", "\r\n"), "\r\n".join(facts.rows[first : last + 1])
+    return f"{up}\r\x1b[J\x1b[0m{lines}\r\n{line}\x1b[0m{back}\x1b[{facts.cursor_x + 1}G"
+
+
+def _line_at_cursor(facts: PaneFacts) -> tuple[int, int]:
+    """Return the rows from the start of the line that the cursor is in to the last below it that shows something."""
+    first = facts.cursor_row
+    while first > facts.history and _is_full(facts.rows[first - 1], facts.width):
+        first -= 1
+    below = [number for number, row in enumerate(facts.rows) if number >= facts.cursor_row and plain(row).strip()]
+    return first, max([facts.cursor_row, *below])

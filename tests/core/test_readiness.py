@@ -284,9 +284,17 @@ def test_a_prompt_that_asks_is_a_dialog_even_forced(prompt: str) -> None:
     assert action_for(readiness, force=True) is Action.REFUSE
 
 
-def test_a_question_that_is_wrapped_in_a_narrow_pane_is_a_dialog() -> None:
-    rows = ("Really delete everything in this folder? [y/", "N] ")
-    facts = with_rows(line_screen(""), *rows, width=len(rows[0]), cursor_x=3, cursor_y=1)
+@pytest.mark.parametrize(
+    ("first", "rest", "blanks"),
+    [
+        ("Really delete everything in this folder? [y/", "N] ", 0),
+        ("Really overwrite what is there with", "note.md: ", 1),
+        ("\u4e0a\u66f8\u304d overwrite", "note.md: ", 0),
+    ],
+)
+def test_a_question_that_is_wrapped_in_a_narrow_pane_is_a_dialog(first: str, rest: str, blanks: int) -> None:
+    wide = sum(character > "\u2e80" for character in first)
+    facts = with_rows(line_screen(""), first, rest, width=len(first) + wide + blanks, cursor_x=len(rest), cursor_y=1)
     assert judge(facts, a_tty("reader")) is Readiness.DIALOG
 
 
