@@ -19,7 +19,7 @@ _OPTION = re.compile(r"^\W*?[❯›●>▶→◉]\s*\d+[.)]\s")
 _NUMBERED = re.compile(r"^\W*\d+[.)]\s")
 _KEYS = re.compile(
     r"\besc(?:ape)? (?:to )?(?:cancel|dismiss|go back|exit|reject|close)"
-    r"|\benter (?:to )?(?:select|confirm|submit|continue|view)|↑/?↓.*\b(?:navigate|select)"
+    r"|\benter (?:to )?(?:accept|select|confirm|submit|continue|view)|↑/?↓.*\b(?:navigate|select)"
     r"|\(y\)es\b|[\[(]y(?:es)?/n(?:o)?[\])]|\ballow (?:once|always)\b|\bpress (?:enter|any key)\b",
     re.IGNORECASE,
 )

@@ -19,6 +19,8 @@ UNSAFE = [name for name in recordings.names() if recordings.state_of(name) in re
 DIALOGS = [name for name in UNSAFE if recordings.state_of(name) in recordings.DIALOGS]
 
 
+NO_BOX = "aider-busy-half"
+"""What was typed there is nowhere seen: aider shows no box while it works."""
 TYPED = {
     "half": ("hello wor", "half a line"),
     "busy-half": ("half a line",),
@@ -55,7 +57,7 @@ def test_an_idle_box_is_empty(name: str) -> None:
     assert read(recordings.load(name), name) == BoxReading(BoxState.EMPTY)
 
 
-@pytest.mark.parametrize("name", [name for name in UNSAFE if recordings.state_of(name) in TYPED])
+@pytest.mark.parametrize("name", [name for name in UNSAFE if recordings.state_of(name) in TYPED and name != NO_BOX])
 def test_what_was_typed_is_read(name: str) -> None:
     reading = read(recordings.load(name), name)
     assert reading.state is BoxState.FILLED

@@ -17,14 +17,15 @@ BOXED = ("claude", "codex", "copilot", "gemini", "qwen", "opencode", "aider")
 """The programs whose input box is described."""
 IDLE = frozenset({"idle", "after-submit", "after-long", "failed", "quoted-dialog", "narrow-idle"})
 WORKING = frozenset({"busy", "busy-queued", "retrying"})
-DRAFTS = frozenset(
-    {"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion", "panel-model"}
-)
+DRAFTS = frozenset({"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion"})
 DIALOGS = frozenset({"approval", "ask", "trust", "narrow-approval"})
-PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permissions", "panel-settings"})
+PANELS = frozenset({"panel-config", "panel-model", "panel-models", "panel-help", "panel-permissions", "panel-settings"})
 OTHERS = frozenset({"starting", "login"})
 UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
 """What a program with an input box shows, by the part of a recording's name after the program's."""
+_CHOICE = re.compile(r"[❯›●┃] *1\.|Allow once|\(Y\)es|enter accept")
+_PRINTED = {"aider-panel-help": "aider-after-submit"}
+"""Recordings of what is no panel there: aider prints its help into the conversation."""
 READING_LINES = frozenset({"input-idle"})
 """Recordings of other programs that a line may be typed into."""
 
@@ -35,13 +36,13 @@ def program_of(name: str) -> str:
 
 def state_of(name: str) -> str:
     """Return what a recording of a program with a known box shows; empty for another program's."""
-    program, _, state = name.partition("-")
+    program, _, state = _PRINTED.get(name, name).partition("-")
     return state if program in BOXED else ""
 
 
 def options(dialog: PaneFacts) -> int:
     """Return the row of a recorded dialog's first choice."""
-    return next(number for number, row in enumerate(dialog.rows) if re.search(r"[❯›●┃] *1\.|Allow once", plain(row)))
+    return next(number for number, row in enumerate(dialog.rows) if _CHOICE.search(plain(row)))
 
 
 def names() -> list[str]:
