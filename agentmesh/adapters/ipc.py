@@ -28,6 +28,8 @@ LARGEST_REQUEST = 4 * 1024 * 1024
 """Bytes; the longest argument list that Linux takes is near it."""
 LAST_WORDS_SECONDS = 0.5
 """How long commands may take to hear their answer when the agent stops."""
+READ_AHEAD = 1024 * 1024
+"""Bytes that are read before they are asked for: about what a drop needs to flow."""
 _LENGTH = 4
 _CREDENTIALS = struct.Struct("3i")  # unix(7): pid, uid, gid
 _LOCAL_PEERPID = 2  # macOS, sys/un.h
@@ -113,7 +115,7 @@ async def listening(path: Path, on_request: OnRequest, on_peer: OnPeer) -> Async
     path.unlink(missing_ok=True)  # noqa: ASYNC240 (a name in memory)
     before = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(begin, path)
+        server = await asyncio.start_unix_server(begin, path, limit=READ_AHEAD)
     finally:
         os.umask(before)
     try:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agentmesh.adapters.files import shown_path
 from agentmesh.adapters.incoming import BeingReceived, Incoming, sweep
@@ -97,6 +97,7 @@ class Drops:
             try:
                 path = None
                 while path is None:
+                    log.info("drop begins", bytes=offer.size, **{"from": incoming.offset})
                     await stream.send(Ready(incoming.offset))
                     if not await _receive(stream, incoming):
                         log.info("drop interrupted; what came is kept", bytes=incoming.offset)
@@ -139,7 +140,7 @@ class Drops:
 
     def _begin(self, folder: Path, name: str, offer: Offer) -> Incoming:
         spoken_for = sum(incoming.missing for incoming in self._arriving)
-        if _device(self._folder) == _device(self._home):
+        if _device(folder) == _device(self._home):
             spoken_for += SPARE
         return Incoming(folder, name, offer.size, offer.sha256, spoken_for)
 
@@ -157,37 +158,58 @@ def _fill(incoming: Incoming, data: bytes) -> Path:
 
 async def _send_from(offset: int, stream: FrameStream, file: Outgoing, host: str, advance: Advance) -> Frame | None:
     """Send a file's bytes from an offset on; returns the answer, which may come early."""
+    advance(offset)
     answer = asyncio.ensure_future(stream.read())
+    reading = asyncio.ensure_future(asyncio.to_thread(file.read, offset, CHUNK))
+    begun: list[asyncio.Future[Any]] = [answer, reading]
     try:
-        advance(offset)
         while offset < file.size and not answer.done():
-            data = await asyncio.to_thread(file.read, offset, CHUNK)
+            data = await reading
+            # The next chunk is read while this one is sent.
+            reading = asyncio.ensure_future(asyncio.to_thread(file.read, offset + len(data), CHUNK))
+            sending = asyncio.ensure_future(_in_time(stream.send(Chunk(data)), host))
+            begun = [answer, reading, sending]
+            await asyncio.wait((answer, sending), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                break
             try:
-                await _in_time(stream.send(Chunk(data)), host)
+                await sending
             except OSError:
                 break  # it has closed the conversation: perhaps with a reason
             offset += len(data)
             advance(len(data))
         return await _in_time(answer, host)
     finally:
-        answer.cancel()
+        for future in begun:
+            future.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
 
 
 async def _receive(stream: FrameStream, incoming: Incoming) -> bool:
     """Take in what is missing; returns whether all of it has come. Raises DropFailed."""
-    while incoming.missing:
-        try:
-            async with asyncio.timeout(SILENT_SECONDS):
-                frame = await stream.read()
-        except TimeoutError:
-            return False
-        match frame:
-            case Chunk(data):
-                await asyncio.to_thread(incoming.write, data)
-            case None:
+    announced = incoming.missing
+    writing: asyncio.Future[None] | None = None
+    try:
+        while announced > 0:
+            try:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    frame = await stream.read()
+            except TimeoutError:
                 return False
-            case _:
-                raise ProtocolError(reason="a chunk was expected")
+            match frame:
+                case Chunk(data):
+                    # A chunk is written while the next one comes.
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.ensure_future(asyncio.to_thread(incoming.write, data))
+                    announced -= len(data)
+                case None:
+                    return False
+                case _:
+                    raise ProtocolError(reason="a chunk was expected")
+    finally:
+        if writing is not None:
+            await writing
     return True
 
 

@@ -176,7 +176,8 @@ class Decoder:
             if len(self._pending) < _LENGTH + length:
                 break
             kind = self._pending[_LENGTH]
-            body = bytes(self._pending[_LENGTH + 1 : _LENGTH + length])
+            with memoryview(self._pending) as pending:  # a chunk is copied once, not twice
+                body = bytes(pending[_LENGTH + 1 : _LENGTH + length])
             del self._pending[: _LENGTH + length]
             if (frame := _decode(kind, body)) is not None:
                 frames.append(frame)

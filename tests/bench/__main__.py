@@ -1,41 +1,50 @@
 """`make bench`: print each figure beside its baselines, all from one run.
 
-Exit codes: 0 every target is reached, 1 one is missed, 2 nothing could be measured.
+Exit codes: 0 every target is reached, 1 one is missed, 2 nothing could be timed.
 """
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import deliveries, stopwatch, table
+from tests.bench import deliveries, drops, screens, stopwatch, table, throughput
 from tests.bench.figure import Figure, Spread
 from tests.bench.scene import Scene, two_hosts
 from tests.e2e.hosts import Host, obstacle
 
-PATIENCE = 100.0
+PATIENCE = 600.0
 """Seconds that the runs of one figure may take."""
 
 
 def main() -> int:
     """Measure, print, and return the exit code."""
+    judged = list(screens.judged())
+    _show(*screens.rows(judged))
     if reason := obstacle():
-        sys.stderr.write(f"Nothing was measured. {reason}\n")
+        sys.stderr.write(f"Nothing was timed. {reason}\n")
         return 2
     _show(*table.heading())
     with two_hosts() as scene:
+
+        def present(figure: Figure, receiver: Host, body: str) -> bool:
+            # The terminal echoes each message once, and cat writes it once more.
+            times = 2 * (figure.warm_ups + figure.rounds)
+            return _present(scene, figure, lambda: scene.expect_lines(receiver, body, times))
+
         reached = [
-            _present(scene, deliveries.to_another_host(scene), scene.there),
-            _present(scene, deliveries.to_this_host(scene), scene.here),
+            present(deliveries.to_another_host(scene), scene.there, deliveries.BODY),
+            present(deliveries.to_this_host(scene), scene.here, deliveries.BODY),
+            present(drops.to_another_host(scene), scene.there, drops.BODY),
+            _present(scene, throughput.to_many_panes(scene), lambda: throughput.expect_order(scene)),
         ]
-    return 0 if all(reached) else 1
+    return 0 if all(reached) and all(line.is_reached for line in judged) else 1
 
 
-def _present(scene: Scene, figure: Figure, receiver: Host) -> bool:
-    """Measure a figure and print it; returns whether its targets are reached."""
+def _present(scene: Scene, figure: Figure, prove: Callable[[], None]) -> bool:
+    """Measure a figure, prove that the work was done, and print it; returns whether its targets are reached."""
     spreads = _measured(scene.here, figure)
-    # The terminal echoes each message once, and cat writes it once more.
-    scene.expect_lines(receiver, deliveries.BODY, 2 * (figure.warm_ups + figure.rounds))
+    prove()
     _show(*table.rows(figure, spreads))
     return figure.is_reached(spreads)
 
