@@ -45,16 +45,22 @@ def rows(desk: Desk, pane: Pane) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("typed", ["", "echo half", LONG], ids=["nothing", "half a line", "three rows"])
-async def test_the_prompt_and_what_is_typed_stand_below_as_they_were(desk: Desk, shell: str, typed: str) -> None:
+@pytest.mark.parametrize(
+    ("typed", "back"),
+    [("", 0), ("echo half", 3), (LONG, 3), (LONG, 90)],
+    ids=["nothing", "half a line", "the end of two rows", "the first of two rows"],
+)
+async def test_the_prompt_and_what_is_typed_stand_below_as_they_were(
+    desk: Desk, shell: str, typed: str, back: int
+) -> None:
     pane = await a_prompt(desk, shell)
     desk.press(pane, "echo one", "Enter", shows="\none")
     eventually(lambda: desk.screen(pane).endswith("\n$"), "the prompt is drawn again", lambda: desk.screen(pane))
     if typed:
-        desk.press(pane, typed, "Left", "Left", "Left", shows=typed[-8:])
+        desk.press(pane, typed, *["Left"] * back, shows=typed[-8:])
         place = "#{cursor_x}"
         eventually(
-            lambda: int(desk.tmux.ask(pane.pane, place)) == (len(typed) + 2 - 3) % 80, "the cursor is in the line"
+            lambda: int(desk.tmux.ask(pane.pane, place)) == (len(typed) + 2 - back) % 80, "the cursor is in the line"
         )
     before = rows(desk, pane)
     block = before[before.index("one") + 1 :]
@@ -68,8 +74,8 @@ async def test_the_prompt_and_what_is_typed_stand_below_as_they_were(desk: Desk,
     assert "".join(after[len(before) - len(block) : -len(block)]).startswith(text_of("first"))
     assert desk.tmux.ask(pane.pane, "#{cursor_x}") == cursor
     if typed:
-        desk.press(pane, "X", "Enter", shows=f"\n{typed[5:-3][:70]}")
-        answer = f"{typed[5:-3]}X{typed[-3:]}"
+        desk.press(pane, "X", "Enter", shows="\n$")
+        answer = f"{typed[5:-back]}X{typed[-back:]}"
         eventually(
             lambda: answer in "".join(rows(desk, pane)).replace("$ ", ""), "the shell runs the line as it stands"
         )
