@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 
@@ -105,7 +106,7 @@ class Sending:
             return await self._postman.queue(message, self._carrier)
         sending = asyncio.ensure_future(self._postman.send(message, self._carrier))
         if wish.given_up:
-            ends = {sending, wish.given_up}
+            ends: set[asyncio.Future[Any]] = {sending, wish.given_up}
             done, _ = await asyncio.wait(ends, timeout=QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not done and wish.is_watched:
                 await wish.answer.write_error(f"notify-pane: {message.to}: waiting; Ctrl-C takes the message back.\n")
