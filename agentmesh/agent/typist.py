@@ -25,6 +25,8 @@ from agentmesh.errors import AgentmeshError, PaneGone, TmuxFailed
 
 MOST_DISMISSALS = 2
 """How many panels may stand one over the other."""
+AGREE_SECONDS = 0.3
+"""How long a full-screen program is looked at until two looks agree."""
 DISMISS_SECONDS = 1.0
 """How long a program may take to close a panel."""
 LONGEST_LINE = 4000
@@ -91,12 +93,22 @@ class Typist:
         for _ in range(MOST_DISMISSALS):
             if action is Action.DISMISS and attempt.message.dismiss:
                 action = await self._dismiss(attempt)
-        if action is Action.FILL_BOX:
-            before = attempt.sight.readiness
-            action = await self._look_again(attempt)
-            if attempt.sight.readiness is not before:
-                return Action.REFUSE
+        has_box = attempt.sight.profile is not None and attempt.sight.profile.box is not None
+        if action is Action.FILL_BOX or (has_box and attempt.sight.readiness is Readiness.UNKNOWN):
+            return await self._look_twice(attempt)
         return action
+
+    async def _look_twice(self, attempt: Attempt) -> Action:
+        """Look until two looks agree; what isn't known may be a screen that is half drawn, and is looked at again."""
+        before = None
+        async for facts in attempt.watch(attempt.sight.facts, AGREE_SECONDS):
+            told = msgspec.structs.replace(facts, typed=0) if attempt.message.force else facts
+            attempt.sight = self._eyes.judge(told, attempt.pane)
+            if attempt.sight.readiness is before and before is not Readiness.UNKNOWN:
+                return action_for(before, force=attempt.message.force)
+            before = attempt.sight.readiness
+        is_known = before is not Readiness.UNKNOWN
+        return Action.REFUSE if is_known else action_for(Readiness.UNKNOWN, force=attempt.message.force)
 
     async def _dismiss(self, attempt: Attempt) -> Action:
         """Close the panel in front with Escape, and wait until something known stands there."""

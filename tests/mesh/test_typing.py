@@ -205,7 +205,7 @@ async def test_a_harmless_panel_is_closed_if_it_may_be(
 ) -> None:
     claude = PROFILES["claude"]
     assert claude.box
-    known = msgspec.structs.replace(claude, box=msgspec.structs.replace(claude.box, panels=("Settings",)))
+    known = msgspec.structs.replace(claude, box=msgspec.structs.replace(claude.box, panels=(" Settings",)))
     desk = Desk(tmux, tmp_path, {**PROFILES, "claude": known})
     pane = desk.open_claude(mode, sign="Settings")
     receipt = await desk.deliver(pane, dismiss=dismiss)
