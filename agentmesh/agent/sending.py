@@ -3,6 +3,9 @@
 import asyncio
 import time
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 
@@ -23,6 +26,9 @@ from agentmesh.core.model import Message, Pane, Receipt
 from agentmesh.core.registry import Match, entries
 from agentmesh.core.text import LARGEST_BODY, check_body, sender_name, without_controls
 from agentmesh.errors import AgentmeshError, BadBody, Unreachable
+
+QUIET_SECONDS = 1.0
+"""How long a message may wait before the person who sent it is told that it does."""
 
 
 class Sending:
@@ -58,26 +64,22 @@ class Sending:
         """Send to each recipient; the exit code is the worst of theirs."""
         caller = await self._directory.caller(request)
         sender = sender_name(words.reply_to) if words.reply_to else caller.name
-        way = _Way(
-            sender,
-            force=words.force or request.environment.get("FORCE_SEND") == "1",
-            dismiss=request.environment.get("SKIP_DISMISS") != "1",
-            patience=words.wait or words.queue,
-        )
         matches = await self._directory.find(words.address or "", caller)
         body = await _read_body(words, answer)
         code = 0
-        async with self._dropping.parcel(words, request, answer, sender) as parcel:
+        async with (
+            self._dropping.parcel(words, request, answer, sender) as parcel,
+            _Wish.of(words, request, answer, sender) as wish,
+        ):
             # Each recipient is served at once; what became of each is told in the order named.
-            sending = (self._send_to(match, body, parcel, way, words, answer) for match in matches)
-            for match, (receipt, shown) in zip(matches, await asyncio.gather(*sending), strict=True):
+            sending = [asyncio.ensure_future(self._send_to(match, body, parcel, wish)) for match in matches]
+            for match, ending in zip(matches, sending, strict=True):
+                receipt, shown = await ending
                 await _report(receipt, match, shown, words, answer)
                 code = max(code, exit_code(receipt.state))
         return code
 
-    async def _send_to(
-        self, match: Match, body: str, parcel: Parcel, way: "_Way", words: Words, answer: Answer
-    ) -> tuple[Receipt, str]:
+    async def _send_to(self, match: Match, body: str, parcel: Parcel, wish: "_Wish") -> tuple[Receipt, str]:
         """Send a text, or files each with its announcement; returns the worst receipt, and what was sent last."""
         pane = match.pane
         try:
@@ -89,11 +91,7 @@ class Sending:
         bodies = announcements(drops, body) if drops else [body]
         worst: Receipt | None = None
         for text in bodies:
-            message = way.message(pane, text)
-            if words.queue:
-                receipt = await self._postman.queue(message, self._carrier)
-            else:
-                receipt = await self._send_while_wanted(message, answer)
+            receipt = await self._send_message(wish.message(pane, text), wish)
             if worst is None or exit_code(receipt.state) >= exit_code(worst.state):
                 worst = receipt
             if exit_code(receipt.state):
@@ -102,29 +100,57 @@ class Sending:
             raise BadBody(reason="it is empty")
         return msgspec.structs.replace(worst, drops=drops), bodies[-1]
 
-    async def _send_while_wanted(self, message: Message, answer: Answer) -> Receipt:
+    async def _send_message(self, message: Message, wish: "_Wish") -> Receipt:
         """Send a message; one that waits is taken back when nobody waits for it any more."""
+        if wish.words.queue:
+            return await self._postman.queue(message, self._carrier)
         sending = asyncio.ensure_future(self._postman.send(message, self._carrier))
-        if message.expires:
-            gone = asyncio.ensure_future(answer.gone())
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
-            gone.cancel()
+        if wish.given_up:
+            ends: set[asyncio.Future[Any]] = {sending, wish.given_up}
+            done, _ = await asyncio.wait(ends, timeout=QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not done and wish.is_watched:
+                await wish.answer.write_error(f"notify-pane: {message.to}: waiting; Ctrl-C takes the message back.\n")
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
                 await self._postman.withdraw(message)
         return await sending
 
 
-class _Way(msgspec.Struct, frozen=True):
-    """How one command's messages are sent."""
+class _Wish(msgspec.Struct):
+    """What one command wants of its messages, and how long."""
 
+    words: Words
+    answer: Answer
     sender: str
     force: bool
     dismiss: bool
-    patience: int
-    """Seconds that they may wait."""
+    is_watched: bool
+    """A person sees what is written to standard error."""
+    given_up: asyncio.Future[None] | None
+    """Done when the command that waits for them has ended; None when it doesn't wait."""
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, words: Words, request: Request, answer: Answer, sender: str) -> AsyncIterator["_Wish"]:
+        given_up = asyncio.ensure_future(answer.gone()) if words.wait else None
+        variables = request.environment
+        try:
+            yield cls(
+                words,
+                answer,
+                sender,
+                force=words.force or variables.get("FORCE_SEND") == "1",
+                dismiss=variables.get("SKIP_DISMISS") != "1",
+                is_watched="COLUMNS" in variables,
+                given_up=given_up,
+            )
+        finally:
+            if given_up:
+                given_up.cancel()
 
     def message(self, pane: Pane, body: str) -> Message:
         now = int(time.time())
+        patience = self.words.wait or self.words.queue
         return Message(
             id=uuid.uuid4().hex,
             sender=self.sender,
@@ -134,7 +160,7 @@ class _Way(msgspec.Struct, frozen=True):
             sent=now,
             force=self.force,
             dismiss=self.dismiss,
-            expires=now + self.patience if self.patience else 0,
+            expires=now + patience if patience else 0,
         )
 
 

@@ -25,6 +25,10 @@ from agentmesh.errors import AgentmeshError, PaneGone, TmuxFailed
 
 MOST_DISMISSALS = 2
 """How many panels may stand one over the other."""
+AGREE_SECONDS = 0.3
+"""How long a full-screen program is looked at until two looks agree."""
+DISMISS_SECONDS = 1.0
+"""How long a program may take to close a panel."""
 LONGEST_LINE = 4000
 """Bytes of a line that the kernel collects: N_TTY's buffer has 4096 (termios(3), canonical mode)."""
 UNKNOWN_SETTLE_SECONDS = 0.1
@@ -88,15 +92,33 @@ class Typist:
             action = await self._look_again(attempt)
         for _ in range(MOST_DISMISSALS):
             if action is Action.DISMISS and attempt.message.dismiss:
-                facts = attempt.sight.facts
-                await attempt.server.press(attempt.pane.pane, "Escape", facts, None)
-                action = await self._look_again(attempt)
-        if action is Action.FILL_BOX:
-            before = attempt.sight.readiness
-            action = await self._look_again(attempt)
-            if attempt.sight.readiness is not before:
-                return Action.REFUSE
+                action = await self._dismiss(attempt)
+        has_box = attempt.sight.profile is not None and attempt.sight.profile.box is not None
+        if action is Action.FILL_BOX or (has_box and attempt.sight.readiness is Readiness.UNKNOWN):
+            return await self._look_twice(attempt)
         return action
+
+    async def _look_twice(self, attempt: Attempt) -> Action:
+        """Look until two looks agree; what isn't known may be a screen that is half drawn, and is looked at again."""
+        before = None
+        async for facts in attempt.watch(attempt.sight.facts, AGREE_SECONDS):
+            told = msgspec.structs.replace(facts, typed=0) if attempt.message.force else facts
+            attempt.sight = self._eyes.judge(told, attempt.pane)
+            if attempt.sight.readiness is before and before is not Readiness.UNKNOWN:
+                return action_for(before, force=attempt.message.force)
+            before = attempt.sight.readiness
+        is_known = before is not Readiness.UNKNOWN
+        return Action.REFUSE if is_known else action_for(Readiness.UNKNOWN, force=attempt.message.force)
+
+    async def _dismiss(self, attempt: Attempt) -> Action:
+        """Close the panel in front with Escape, and wait until something known stands there."""
+        pressed = await attempt.server.press(attempt.pane.pane, "Escape", attempt.sight.facts, None)
+        if pressed is not None:
+            async for seen in attempt.watch(pressed, DISMISS_SECONDS):
+                readiness = self._eyes.judge(seen, attempt.pane).readiness
+                if readiness not in {Readiness.PANEL, Readiness.UNKNOWN}:
+                    break
+        return await self._look_again(attempt)
 
     async def _look_again(self, attempt: Attempt) -> Action:
         attempt.sight = await self._eyes.look(attempt.server, attempt.pane, unattended=attempt.message.force)

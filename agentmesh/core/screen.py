@@ -11,7 +11,7 @@ import msgspec
 
 from agentmesh.core.text import squash
 
-_SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|[\x0e\x0f]")
+SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|[\x0e\x0f]")
 
 
 class PaneFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ def plain(row: str) -> str:
     >>> plain("\x1b[1mCodex\x1b[0m")
     'Codex'
     """
-    return _SEQUENCE.sub("", row)
+    return SEQUENCE.sub("", row)
 
 
 def styled(rows: tuple[str, ...]) -> list[Row]:
@@ -101,7 +101,7 @@ def styled(rows: tuple[str, ...]) -> list[Row]:
     for row in rows:
         cells: Row = []
         position = 0
-        for sequence in _SEQUENCE.finditer(row):
+        for sequence in SEQUENCE.finditer(row):
             cells.extend(Cell(character, style) for character in row[position : sequence.start()])
             position = sequence.end()
             if sequence[1] is not None:
@@ -153,7 +153,7 @@ def after_cursor(facts: PaneFacts) -> str:
 def prompt_before_cursor(facts: PaneFacts) -> str:
     """Return the text left of the cursor, with the rows above of which it is the wrapped rest."""
     text, above = before_cursor(facts), facts.cursor_row
-    while text and above > 0 and _is_full(facts.rows[above - 1], facts.width):
+    while text and above > 0 and is_full(facts.rows[above - 1], facts.width):
         text, above = plain(facts.rows[above - 1]) + text, above - 1
     return text
 
@@ -168,7 +168,7 @@ def _split_at_cursor(facts: PaneFacts) -> tuple[str, str]:
     return text, ""
 
 
-def _is_full(row: str, width: int) -> bool:
+def is_full(row: str, width: int) -> bool:
     """Tell whether a row may run on in the next: it is as wide as the pane, but for a blank that tmux leaves out."""
     return sum(map(_columns, plain(row))) >= width - 1
 
@@ -195,24 +195,3 @@ def last_lines(facts: PaneFacts, count: int = 3) -> tuple[str, ...]:
 def waits_at_cursor(facts: PaneFacts, awaited: str) -> bool:
     """Tell whether squashed text stands right before the cursor: typed, and not submitted."""
     return bool(before_cursor(facts).strip()) and up_to_cursor(facts).endswith(awaited)
-
-
-def shown_above_prompt(facts: PaneFacts, text: str) -> str:
-    """Return what to write to a terminal so that text stands above the line being typed, drawn again below it.
-
-    That line may be wrapped over several rows, with the cursor in any of them.
-    """
-    first, last = _line_at_cursor(facts)
-    up = f"\x1b[{facts.cursor_row - first}A" if facts.cursor_row > first else ""
-    back = f"\x1b[{last - facts.cursor_row}A" if last > facts.cursor_row else ""
-    lines, line = text.replace("\n", "\r\n"), "\r\n".join(facts.rows[first : last + 1])
-    return f"{up}\r\x1b[J\x1b[0m{lines}\r\n{line}\x1b[0m{back}\x1b[{facts.cursor_x + 1}G"
-
-
-def _line_at_cursor(facts: PaneFacts) -> tuple[int, int]:
-    """Return the rows from the start of the line that the cursor is in to the last below it that shows something."""
-    first = facts.cursor_row
-    while first > facts.history and _is_full(facts.rows[first - 1], facts.width):
-        first -= 1
-    below = [number for number, row in enumerate(facts.rows) if number >= facts.cursor_row and plain(row).strip()]
-    return first, max([facts.cursor_row, *below])

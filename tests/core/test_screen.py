@@ -12,7 +12,6 @@ from agentmesh.core.screen import (
     before_cursor,
     last_lines,
     plain,
-    shown_above_prompt,
     styled,
     waits_at_cursor,
 )
@@ -70,22 +69,6 @@ def test_the_row_of_the_cursor_is_split_at_it() -> None:
 def test_a_row_is_split_by_columns_not_by_characters() -> None:
     facts = line_screen("\u540d\u524de\u0301: bob", cursor_x=7)
     assert (before_cursor(facts), after_cursor(facts)) == ("\u540d\u524de\u0301: ", "bob")
-
-
-@pytest.mark.parametrize(
-    ("rows", "cursor", "drawn"),
-    [
-        (("out", "$ half", "", ""), (6, 1), "\r\x1b[J\x1b[0mhi\r\n$ half\x1b[0m\x1b[7G"),
-        (("$ 45678", "rest", ""), (2, 1), "\x1b[1A\r\x1b[J\x1b[0mhi\r\n$ 45678\r\nrest\x1b[0m\x1b[3G"),
-        (("$ 45678", "rest", ""), (3, 0), "\r\x1b[J\x1b[0mhi\r\n$ 45678\r\nrest\x1b[0m\x1b[1A\x1b[4G"),
-        (("", ""), (0, 1), "\r\x1b[J\x1b[0mhi\r\n\x1b[0m\x1b[1G"),
-    ],
-)
-def test_a_message_stands_above_the_whole_line_that_is_being_typed(
-    rows: tuple[str, ...], cursor: tuple[int, int], drawn: str
-) -> None:
-    facts = with_rows(line_screen(""), *rows, cursor_x=cursor[0], cursor_y=cursor[1], width=8)
-    assert shown_above_prompt(facts, "hi") == drawn
 
 
 def test_the_cursor_is_found_below_history() -> None:

@@ -103,7 +103,7 @@ def test_registry_files_hold_both_hosts(hub: Host) -> None:
         (["worker-1-foo-bar", "a\rrm -rf x"], "", 1, "U\\+000D"),
         (["worker-1-foo-bar", "-"], "x" * 10 * 1024 * 1024, 1, "longer than 65,536 bytes"),
         (["worker-1-foo-bar", "--file", "nowhere"], "", 1, "No such file"),
-        (["worker-1-foo-bar", "--file", "."], "", 1, "isn't a regular file"),
+        (["worker-1-foo-bar", "--file", "/dev/null"], "", 1, "isn't a regular file"),
         (["nobody.example", "x"], "", 2, "No pane is called"),
         (["worker-1-foo-bar"], "", 1, "nothing to send"),
     ],

@@ -80,12 +80,19 @@ class Desk:
         await eventually_async(lambda: text in self.screen(pane), f"it shows {text}", lambda: self.screen(pane))
 
     async def deliver(
-        self, pane: Pane, body: str = "hello", receipt: Receipt | None = None, *, force: bool = False, expires: int = 0
+        self,
+        pane: Pane,
+        body: str = "hello",
+        receipt: Receipt | None = None,
+        *,
+        force: bool = False,
+        dismiss: bool = True,
+        expires: int = 0,
     ) -> Receipt:
         """Deliver a message that is stored, or as far as its receipt says."""
         storing: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         storing.set_result(receipt or a_receipt())
-        message = a_message(body=body, force=force, expires=expires)
+        message = a_message(body=body, force=force, dismiss=dismiss, expires=expires)
         return await self.typist.deliver(message, pane, self.server, storing, self._journal)
 
     async def _journal(self, receipt: Receipt, event: Event) -> Receipt:

@@ -18,10 +18,10 @@ from agentmesh.agent.stream import FrameStream
 from agentmesh.config import Drops as DropsConfig
 from agentmesh.core.wire import Chunk, Dropped, Offer, Ready, Refusal
 from agentmesh.errors import DropFailed, Unreachable
-from tests.eventually import eventually
+from tests.eventually import eventually, eventually_async
 from tests.mesh.local import LocalHost
 
-DATA = os.urandom(1_000_000)
+DATA = os.urandom(4_000_000)
 
 
 @pytest.fixture
@@ -117,14 +117,20 @@ async def test_content_that_changed_after_it_was_measured_is_refused(
     assert landed(tmp_path) == {}
 
 
-async def test_a_refusal_in_the_middle_is_told_with_its_reason(inbox: Drops, file: Outgoing) -> None:
-    async with conversation() as (near, far), asyncio.TaskGroup() as tasks:
+async def test_a_refusal_is_heard_while_nothing_more_is_taken(inbox: Drops, file: Outgoing) -> None:
+    one, other = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=one)
+    near, far = FrameStream(reader, writer), FrameStream(*await asyncio.open_connection(sock=other))
+    async with asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(_failure(inbox, near, file))
-        await far.read()
+        assert isinstance(await far.read(), Offer)
         await far.send(Ready(0))
-        assert isinstance(await far.read(), Chunk)
+        full = writer.transport.get_write_buffer_limits()[1]
+        await eventually_async(lambda: writer.transport.get_write_buffer_size() > full, "a chunk finds no way")
         await far.send(Refusal("its disk is full"))
         assert await sending == "data.bin could not be dropped on there: its disk is full."
+    near.close()
+    far.close()
 
 
 async def test_a_file_that_is_there_already_is_not_sent_again(inbox: Drops, file: Outgoing, tmp_path: Path) -> None:

@@ -163,6 +163,18 @@ def test_a_window_that_is_closed_and_opened_again_gets_what_waited_for_it(host: 
     box.has_taken(["for whoever is there"])
 
 
+def test_one_command_waits_for_several_panes(host: LocalHost) -> None:
+    boxes = [Box(host, "several-a"), Box(host, "several-b")]
+    for box in boxes:
+        box.half_type()
+    sending = host.popen("notify-pane", "*-several-*", "--wait=60", "to both")
+    eventually(lambda: len(waiting(host)) == 2, "both wait", lambda: outbox(host))
+    for box in reversed(boxes):
+        box.clear()
+    assert sending.wait(60) == 0
+    assert [box.submitted for box in boxes] == [["to both"], ["to both"]]
+
+
 # Taking back, trying again, looking.
 
 

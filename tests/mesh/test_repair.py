@@ -9,6 +9,7 @@ from agentmesh.adapters import tty
 from agentmesh.core.delivery import Event, State
 from agentmesh.core.model import Pane
 from agentmesh.core.readiness import Readiness
+from agentmesh.errors import PaneGone
 from tests.mesh.desk import Desk, begun, text_of
 from tests.tmux import RealTmux
 
@@ -135,6 +136,14 @@ async def test_a_pane_that_is_gone_tells_nothing_of_what_was_typed(desk: Desk) -
     pane = await a_cat(desk)
     desk.tmux.run("kill-pane", "-t", pane.pane)
     assert (await desk.deliver(pane, receipt=begun(State.PASTED, LINE))).state is State.UNCERTAIN
+
+
+async def test_a_message_that_may_wait_stays_begun_while_tmux_does_not_answer(desk: Desk) -> None:
+    pane = await a_cat(desk)
+    desk.tmux.run("kill-pane", "-t", pane.pane)
+    with pytest.raises(PaneGone):
+        await desk.deliver(pane, receipt=begun(State.PASTED, LINE), expires=4102444800)
+    assert desk.events == []
 
 
 async def test_a_display_that_is_on_the_screen_is_not_shown_again(desk: Desk) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from agentmesh.core.delivery import Event, State
 from agentmesh.core.readiness import Readiness
+from tests.adapters.terminals import terminal
+from tests.eventually import eventually
 from tests.mesh.desk import CLAUDE, PROFILES, Desk, text_of
 from tests.tmux import RealTmux
 
@@ -16,6 +18,11 @@ pytestmark = pytest.mark.tmux
 
 SUBMITTED = [Event.PASTE, Event.SEE, Event.TAKE]
 LOST = [Event.PASTE, Event.LOSE]
+
+UNKNOWN = r"""
+system("stty raw -echo"); $| = 1; print "\e[?1049hsay: ";
+while (sysread(STDIN, $keys, 4096)) { print $keys =~ /\r/ ? "\r\ntaken: " : $keys }
+"""
 
 
 @pytest.fixture
@@ -157,6 +164,56 @@ async def test_a_pane_that_is_not_ready_lets_a_message_wait_with_what_was_seen(d
     assert desk.events == []
 
 
+# A person at the keyboard.
+
+
+async def test_a_text_is_taken_back_when_a_person_comes_before_enter(desk: Desk) -> None:
+    pane = desk.open_claude("slow")
+    desk.tmux.run("select-window", "-t", pane.pane)
+    environment = desk.tmux.environment
+    with terminal("tmux", "attach", "-t", "dev", home=desk.tmux.home, environment=environment) as client:
+        eventually(lambda: b"shortcuts" in client.show(), "the client shows the pane", client.show)
+        await desk.until_seen(pane, Readiness.TYPING)
+        assert (await desk.deliver(pane)).readiness == Readiness.TYPING
+        assert desk.events == [Event.REFUSE]
+        desk.events.clear()
+        await desk.until_seen(pane, Readiness.EMPTY_BOX)
+        before = desk.tmux.run("list-clients", "-F", "#{client_activity}")
+
+        def comes() -> None:
+            client.type("\x0c")
+            activity = ("list-clients", "-F", "#{client_activity}")
+            eventually(lambda: desk.tmux.run(*activity) != before, "tmux knows of the key")
+
+        desk.meanwhile[Event.PASTE] = comes
+        receipt = await desk.deliver(pane)
+    assert (receipt.state, receipt.readiness) == (State.REFUSED, Readiness.TYPING)
+    assert desk.events == [Event.PASTE, Event.RETURN, Event.REFUSE]
+    assert "from hub" not in desk.screen(pane)
+    assert desk.submitted() == []
+
+
+# Panels.
+
+
+PANELS = [("panel", True, State.SUBMITTED), ("panel", False, State.REFUSED)]
+
+
+@pytest.mark.parametrize(("mode", "dismiss", "end"), PANELS)
+async def test_a_harmless_panel_is_closed_if_it_may_be(
+    tmux: RealTmux, tmp_path: Path, mode: str, *, dismiss: bool, end: State
+) -> None:
+    claude = PROFILES["claude"]
+    assert claude.box
+    known = msgspec.structs.replace(claude, box=msgspec.structs.replace(claude.box, panels=(" Settings",)))
+    desk = Desk(tmux, tmp_path, {**PROFILES, "claude": known})
+    pane = desk.open_claude(mode, sign="Settings")
+    receipt = await desk.deliver(pane, dismiss=dismiss)
+    desk.server.close()
+    assert receipt.state is end
+    assert ("Settings" in desk.screen(pane)) is not dismiss
+
+
 # Force.
 
 
@@ -206,3 +263,14 @@ async def test_force_never_presses_enter_where_the_text_does_not_appear(desk: De
     await desk.until_seen(pane, Readiness.UNKNOWN)
     assert (await desk.deliver(pane, force=True)).state is State.UNCERTAIN
     assert desk.events == LOST
+
+
+async def test_force_submits_in_a_full_screen_program_of_which_nothing_is_known(desk: Desk) -> None:
+    pane = desk.open("unknown", "perl", "-e", UNKNOWN)
+    await desk.until_shown(pane, "say:")
+    await desk.until_seen(pane, Readiness.UNKNOWN)
+    assert (await desk.deliver(pane)).state is State.REFUSED
+    desk.events.clear()
+    assert (await desk.deliver(pane, force=True)).state is State.SUBMITTED
+    assert desk.events == SUBMITTED
+    await desk.until_shown(pane, "taken:")

@@ -104,6 +104,8 @@ class Program:
                     sys.exit()
                 case "\x07":
                     self.asking = True
+                case "\x0c":
+                    pass  # it draws itself anew
                 case "\x1b":
                     self.has_panel = False
                 case "\x13":
