@@ -4,11 +4,13 @@ No Enter unless our own text, whole, has been seen waiting alone; no success unl
 """
 
 import time
+from itertools import pairwise
 
 import msgspec
 
 from agentmesh.adapters import tty
 from agentmesh.agent.attempt import Attempt
+from agentmesh.agent.log import log
 from agentmesh.core.delivery import Event, State
 from agentmesh.core.model import Receipt
 from agentmesh.core.place import InputBox, Line, Place, Waiting, backspaces, is_behind_cursor, landmark
@@ -38,6 +40,7 @@ class Submission:
         self._enters = enters
         self._server = attempt.server
         self._pane = attempt.pane.pane
+        self._pasted = self._drawn = self._pressed = time.monotonic()
 
     async def submit(self) -> Receipt:
         """Paste the text and submit it; returns the receipt of its end, or still stored when it was taken back."""
@@ -47,6 +50,7 @@ class Submission:
         for _ in range(MOST_PASTES):
             facts = attempt.sight.facts
             name = attempt.message.id
+            self._pasted = time.monotonic()
             now = await self._server.paste(self._pane, self._place.text, name, facts, attempt.history)
             if now is not None:
                 return await self.finish(now)
@@ -67,6 +71,7 @@ class Submission:
             return await self._give_up()
         if attempt.receipt.state is State.PASTING:
             await attempt.step(Event.SEE)
+        self._pressed = time.monotonic()
         for count in range(1, self._enters + 1):
             pressed = await self._press_enter(seen, through_buffer=count > 1 and count == self._enters)
             if pressed is None and count == 1:
@@ -75,6 +80,7 @@ class Submission:
                 break
             async for seen in attempt.watch(pressed, TAKE_SECONDS * count / self._enters):
                 if await self._is_taken(seen):
+                    self._log_pace()
                     return await attempt.step(Event.TAKE)
             waiting = self._place.waiting(seen)
             if waiting is Waiting.GONE and isinstance(self._place, Line):
@@ -99,7 +105,10 @@ class Submission:
             if waiting is Waiting.AMONG or seen.dead:
                 return None
             now = time.monotonic()
-            since = (since or now) if waiting is Waiting.ALONE else None
+            if waiting is Waiting.ALONE and since is None:
+                since = self._drawn = now
+            elif waiting is not Waiting.ALONE:
+                since = None
             if since is not None and now - since >= self._settle:
                 return seen
         return None
@@ -207,6 +216,12 @@ class Submission:
                 return False
             seen = await self._attempt.look()
         return False
+
+    def _log_pace(self) -> None:
+        """Log how long the program took to draw the text and to take it, and how long we waited in between."""
+        moments = (self._pasted, self._drawn, self._pressed, time.monotonic())
+        drawn, settled, taken = (f"{1000 * (after - before):.0f}" for before, after in pairwise(moments))
+        log.info("text taken", message=self._attempt.message.id, drawn_ms=drawn, settled_ms=settled, taken_ms=taken)
 
     def _unread(self) -> int:
         return tty.unread(self._attempt.sight.facts.tty)

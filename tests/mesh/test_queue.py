@@ -261,6 +261,7 @@ def test_the_log_tells_how_a_message_ended_and_not_what_it_said(host: LocalHost)
     receipt = host.receipt(box.address, "the words of it")
     eventually(lambda: receipt.id in host.run("agentmesh", "log", receipt.id).stdout, "it is logged")
     shown = host.run("agentmesh", "log", receipt.id).stdout
+    assert f"text taken message={receipt.id} drawn_ms=" in shown
     assert f"message={receipt.id} to={box.address} state=submitted" in shown
     assert "the words of it" not in host.run("agentmesh", "log").stdout
 
