@@ -65,7 +65,7 @@ class Model:
         if "please-fail" in words:
             raise Fails(400)
         if "please-be-overloaded" in words and not self._hurry.exists():
-            raise Fails(529)
+            raise Fails(503)
         if "please-be-slow" in words:
             return self._slowly()
         if "please-run-a-tool" in words:
