@@ -132,7 +132,7 @@ class Conversation(BaseHTTPRequestHandler):
         try:
             parts = self.server.model.answer(asked)
         except Fails as error:
-            kind = "overloaded_error" if error.status > 500 else "invalid_request_error"
+            kind = "api_error" if error.status > 500 else "invalid_request_error"
             self._say(error.status, {"type": "error", "error": {"type": kind, "message": "as you asked", "code": kind}})
             return
         if asked.streams:

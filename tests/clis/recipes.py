@@ -13,6 +13,10 @@ STRANGE = f"{HOME}/strange"
 """A folder that no program has been told of."""
 NOBODY = f"{HOME}/nobody"
 """A home in which no program has been set up."""
+TRUST = r"(?i)trust"
+"""A pattern in each program's question about a strange folder."""
+LOGIN = r"(?i)sign in|log ?in|api key|authenticat"
+"""A pattern in what each program asks somebody who has not set it up."""
 NODE = "22.23.3"
 """The node that runs them all, from npm too: what distributions bring is often too old."""
 
@@ -74,7 +78,11 @@ RECIPES = {
                     }
                 )
             },
-            stranger_files={".claude.json": json.dumps({"hasCompletedOnboarding": True})},
+            stranger_files={
+                ".claude.json": json.dumps(
+                    {"hasCompletedOnboarding": True, "projects": {WORK: {"hasTrustDialogAccepted": True}}}
+                )
+            },
         ),
         Recipe(
             name="codex",
@@ -84,13 +92,13 @@ RECIPES = {
             idle=r"(?m)^  mock default",
             asks=r"Yes, proceed",
             panels=("/model", "/permissions"),
+            lacks=("trust",),
             environment={"MOCK_KEY": "dummy"},
             files={
                 ".codex/config.toml": f"""\
 model = "mock"
 model_provider = "mock"
 check_for_update_on_startup = false
-sandbox_mode = "read-only"
 
 [model_providers.mock]
 name = "mock"
@@ -111,6 +119,7 @@ trust_level = "trusted"
             idle="Type your message",
             asks=r"Allow\s+once",
             panels=("/settings", "/model"),
+            lacks=("login", "ask"),
             environment={"GEMINI_API_KEY": "dummy", "GOOGLE_GEMINI_BASE_URL": _SERVER},
             files={
                 ".gemini/settings.json": json.dumps(
@@ -119,6 +128,7 @@ trust_level = "trusted"
                         "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
                         "privacy": {"usageStatisticsEnabled": False},
                         "telemetry": {"enabled": False},
+                        "model": {"name": "gemini-2.5-flash"},
                     }
                 ),
                 ".gemini/trustedFolders.json": json.dumps({WORK: "TRUST_FOLDER"}),
@@ -160,6 +170,7 @@ trust_level = "trusted"
             idle=r"(?m)^❯",
             asks=r"to\s+navigate",
             panels=("/help", "/model"),
+            lacks=("login",),
             environment={
                 "COPILOT_PROVIDER_BASE_URL": f"{_SERVER}/v1",
                 "COPILOT_PROVIDER_API_KEY": "dummy",
@@ -206,13 +217,15 @@ trust_level = "trusted"
                 "--no-show-release-notes",
                 "--no-gitignore",
                 "--no-git",
-                "--edit-format=diff",
                 "--max-chat-history-tokens=1000000",
             ),
             idle=r"(?m)^>",
             asks=r"\(Y\)es",
             environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
-            files={".aider/caches/model_prices_and_context_window.json": '{"mock": {}}'},
+            files={
+                ".aider.model.settings.yml": "- name: openai/mock\n  edit_format: diff\n",
+                ".aider/caches/model_prices_and_context_window.json": '{"mock": {}}',
+            },
             from_pypi=True,
             lacks=("ask", "trust", "login", "completion"),
             has_tools=False,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.clis.person import Person
-from tests.clis.recipes import HOME, NOBODY, RECIPES, STRANGE, WORK, Recipe
+from tests.clis.recipes import HOME, LOGIN, NOBODY, RECIPES, STRANGE, TRUST, WORK, Recipe
 from tests.clis.stage import SIZE, Stage
 
 FOLDER = Path(__file__).parents[1] / "screens"
@@ -26,8 +26,8 @@ class State(NamedTuple):
     size: tuple[int, int] = SIZE
     folder: str = WORK
     home: str = HOME
-    waits: bool = True
-    """Whether the program shows its input box before the script begins."""
+    first: str = ""
+    """A pattern on the screen before the script begins, if it is not the program's idle box."""
 
 
 def _steady(person: Person) -> None:
@@ -99,7 +99,7 @@ def _approval(person: Person) -> None:
 
 def _failed(person: Person) -> None:
     person.submit("please-fail")
-    person.shows("as you asked")
+    person.shows(r"(?i)as you\s+asked|error")
     person.steady()
 
 
@@ -132,8 +132,8 @@ STATES = {
     "after-submit": State(_after_submit),
     "approval": State(_approval),
     "ask": State(_said("please-ask-me")),
-    "trust": State(_steady, folder=STRANGE, waits=False),
-    "login": State(_steady, home=NOBODY, waits=False),
+    "trust": State(_steady, folder=STRANGE, first=TRUST),
+    "login": State(_steady, home=NOBODY, first=LOGIN),
     "quoted-dialog": State(_quoted),
     "failed": State(_failed),
     "retrying": State(_said("please-be-overloaded")),
@@ -155,9 +155,7 @@ def record(stage: Stage, recipe: Recipe, name: str, state: State) -> None:
     """Bring a program into a state, and write what it shows."""
     pane = stage.open(name, recipe, state.folder, state.size, state.home)
     person = Person(stage, recipe, pane)
-    if state.waits:
-        person.shows(recipe.idle)
-    person.shows(r"\S")
+    person.shows(state.first or recipe.idle)
     person.steady()
     state.script(person)
     screen = stage.tmux("capture-pane", "-p", "-e", "-t", pane)
