@@ -38,6 +38,7 @@ class Paths:
         self.event = self.spool / "tmux"
         self.pane_locks = self.spool / "panes"
         self.buffers = self.spool / "buffers"
+        self.input = self.spool / "input"
         self.bin = home / "bin"
         self.log = home / "log" / "agent.log"
         self.key = home / "key"
@@ -85,6 +86,15 @@ class Drops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bytes that one file may have."""
 
 
+class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[queue]``: messages that wait for a pane."""
+
+    longest: int = 100
+    """How many may wait for one pane; more are refused."""
+    pause: float = 1.0
+    """Seconds between two of them, so that they don't flood a program."""
+
+
 class Sync(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[sync]``: how often everything is looked at again, though nothing was heard."""
 
@@ -98,6 +108,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: Listen = Listen()
     tmux: Tmux = Tmux()
     drops: Drops = Drops()
+    queue: Queue = Queue()
     sync: Sync = Sync()
 
 

@@ -53,6 +53,12 @@ class AmbiguousAddress(AgentmeshError):
     exit_code = 2
 
 
+class UnknownMessage(AgentmeshError):
+    """No one message has an id that begins with {id}: {found} do. See `{program}`."""
+
+    exit_code = 2
+
+
 class NotInPane(AgentmeshError):
     """Only a registered pane can be identified, and the command doesn't run in one. Run it inside tmux."""
 

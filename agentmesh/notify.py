@@ -14,7 +14,7 @@ _VARIABLES = (b"AGENT_NAME", b"AGENT_ROLE", b"AGENT_SCOPE", b"FORCE_SEND", b"SKI
 
 def main() -> None:
     """Run the command and exit with its code."""
-    connection = _connect()
+    connection = connect()
     if connection is None:
         _without_agent(["notify-pane", *sys.argv[1:]])
         return
@@ -29,7 +29,8 @@ def main() -> None:
     posix._exit(code)  # noqa: SLF001 (nothing is left to do, and the interpreter's own end takes milliseconds)
 
 
-def _connect() -> "_socket.socket | None":
+def connect() -> "_socket.socket | None":
+    """Connect to this host's agent; returns None when none runs."""
     variables = posix.environ
     home = variables.get(b"AGENTMESH_HOME") or variables.get(b"HOME", b"") + b"/.agents"
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -50,6 +51,8 @@ def _pointed(path: bytes) -> bytes:
 
 def _converse(connection: "_socket.socket") -> int:
     shared = [name + b"=" + posix.environ[name] for name in _VARIABLES if name in posix.environ]
+    if posix.isatty(2):
+        shared.append(b"COLUMNS=%d" % posix.get_terminal_size(2).columns)
     words = [word.encode(sys.getfilesystemencoding(), "surrogateescape") for word in sys.argv[1:]]
     body = b"\0".join([_folder(), *shared, b"", b"notify-pane", *words])
     connection.sendall(b"AMC1" + len(body).to_bytes(4, "big") + body)

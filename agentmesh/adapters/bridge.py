@@ -1,39 +1,33 @@
-"""Join standard input and output to the agent's socket. Blocking, on two threads: the shortest way for a byte."""
+"""Join standard input and output to the agent's socket. Blocking, on two threads: the shortest way for a byte.
 
+Each conversation of a peer's begins with it, so it imports little.
+"""
+
+import _socket
 import os
-import socket
-import sys
 import threading
-from pathlib import Path
-
-from agentmesh.errors import NoAgent
 
 READ_SIZE = 256 * 1024
+_INPUT, _OUTPUT = 0, 1
 
 
-def join_standard_streams(path: Path) -> None:
-    """Copy both ways until either side ends. Raises NoAgent when none listens at the path."""
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(os.fspath(path))
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        connection.close()
-        raise NoAgent from error
-    descriptor = connection.fileno()
+def join_standard_streams(connection: _socket.socket) -> None:
+    """Copy both ways until either side ends."""
     threading.Thread(target=_copy_in, args=(connection,), daemon=True).start()
-    with connection:
-        _copy(descriptor, sys.stdout.fileno())
+    _copy(connection.fileno(), _OUTPUT)
 
 
-def _copy_in(connection: socket.socket) -> None:
-    _copy(sys.stdin.fileno(), connection.fileno())
+def _copy_in(connection: _socket.socket) -> None:
+    _copy(_INPUT, connection.fileno())
     # The agent then ends its side, and with that the other direction ends too.
-    connection.shutdown(socket.SHUT_WR)
+    connection.shutdown(_socket.SHUT_WR)
 
 
 def _copy(source: int, target: int) -> None:
+    buffer = memoryview(bytearray(READ_SIZE))  # one for all: to get such a piece of memory costs more than to fill it
     try:
-        while data := memoryview(os.read(source, READ_SIZE)):
+        while length := os.readv(source, [buffer]):
+            data = buffer[:length]
             while data:
                 data = data[os.write(target, data) :]
     except OSError:

@@ -1,10 +1,11 @@
 r"""The agent's Unix socket, both ends, for commands of this host.
 
 A command opens a connection and writes one request: ``AMC1``, a 4-byte big-endian length, and strings separated by
-NUL: the working folder, environment entries ``NAME=value``, an empty string, and the words of the command. The agent
-answers with parts, each a 1-byte kind and a 4-byte length before its bytes: ``o`` for standard output, ``e`` for
-standard error, ``i`` to ask for standard input (answered by a 4-byte length and the bytes), and ``x``, the exit code
-as text, at the end. `agentmesh.notify` speaks the same without importing this.
+NUL: the working folder, environment entries ``NAME=value``, an empty string, and the words of the command; an entry
+``COLUMNS`` is there when its standard error is a terminal, and tells how wide that is. The agent answers with parts,
+each a 1-byte kind and a 4-byte length before its bytes: ``o`` for standard output, ``e`` for standard error, ``i`` to
+ask for standard input (answered by a 4-byte length and the bytes; fewer than asked for are the last), and ``x``, the
+exit code as text, at the end. `agentmesh.notify` speaks the same without importing this.
 
 A connection that begins otherwise is another agent's, through ``agentmesh wire``: see core/PROTOCOL.md.
 """
@@ -27,6 +28,8 @@ LARGEST_REQUEST = 4 * 1024 * 1024
 """Bytes; the longest argument list that Linux takes is near it."""
 LAST_WORDS_SECONDS = 0.5
 """How long commands may take to hear their answer when the agent stops."""
+READ_AHEAD = 1024 * 1024
+"""Bytes that are read before they are asked for: about what a drop needs to flow."""
 _LENGTH = 4
 _CREDENTIALS = struct.Struct("3i")  # unix(7): pid, uid, gid
 _LOCAL_PEERPID = 2  # macOS, sys/un.h
@@ -64,6 +67,10 @@ class Answer:
         if length > largest + 1:
             raise ProtocolError(reason="a command sent more input than was asked for")
         return await self._reader.readexactly(length)
+
+    async def gone(self) -> None:
+        """Wait until the command has ended, or was interrupted."""
+        await self._reader.read(1)
 
     async def exit(self, code: int) -> None:
         """End the command."""
@@ -108,7 +115,7 @@ async def listening(path: Path, on_request: OnRequest, on_peer: OnPeer) -> Async
     path.unlink(missing_ok=True)  # noqa: ASYNC240 (a name in memory)
     before = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(begin, path)
+        server = await asyncio.start_unix_server(begin, path, limit=READ_AHEAD)
     finally:
         os.umask(before)
     try:

@@ -11,6 +11,7 @@ import msgspec
 _POLL_SECONDS = 2.0
 _INTERPRETERS = ("python", "node", "nodejs", "bun", "deno", "ruby", "perl", "bash", "sh", "dash", "zsh")
 _SHELL_OPTIONS_WITH_VALUE = {"--rcfile", "--init-file", "-O", "-o", "+O", "+o"}
+_INTERPRETER_OPTIONS_WITH_VALUE = {"-r", "--require", "--import", "--loader", "--experimental-loader", "-X", "-W"}
 _READ_SYSCALLS = {("x86_64", "0"), ("aarch64", "63"), ("riscv64", "63"), ("armv7l", "3"), ("i686", "3")}
 
 
@@ -143,21 +144,54 @@ def _descendants(first: Process) -> list[Process]:
 
 
 def names(process: Process) -> list[str]:
-    """Return what a process may be known by: its script's name if it interprets one, else its program's.
+    """Return what a process may be known by: its script's and package's names if it interprets one, else its program's.
 
     >>> names(Process(pid=1, parent=0, group=1, front=1, name="node", arguments=("node", "/opt/bin/codex.js")))
     ['codex']
     >>> names(Process(pid=1, parent=0, group=1, front=1, name="claude", arguments=("claude",)))
     ['claude']
     """
-    program = _base(process.arguments[0]) if process.arguments else process.name
-    if program.rstrip("0123456789.").lower() not in _INTERPRETERS:
+    program = _program(process.arguments[0]) if process.arguments else process.name
+    interpreter = program.rstrip("0123456789.").lower()
+    if interpreter not in _INTERPRETERS:
         return list(dict.fromkeys([program, process.name]))
-    script = next((argument for argument in process.arguments[1:] if not argument.startswith("-")), None)
-    known = [_base(script).rsplit(".", 1)[0]] if script else [program]
+    script = _script(process.arguments)
+    known = [*_titles(script)] if script else [program, interpreter]
     if not process.name.lower().startswith((*_INTERPRETERS, "MainThread".lower())):
         known.append(process.name)
-    return known
+    return list(dict.fromkeys(known))
+
+
+def _program(path: str) -> str:
+    """Return a program's name; one that is installed by its version alone is named by the folder of its versions."""
+    name = _base(path).removesuffix(".exe")
+    folders = path.split("/")[:-1]
+    if folders[-1:] == ["versions"] and len(folders) > 1 and name.replace(".", "").isdigit():
+        return folders[-2]
+    return name
+
+
+def _script(arguments: tuple[str, ...]) -> str | None:
+    """Return the script that an interpreter was started with."""
+    rest = iter(arguments[1:])
+    for argument in rest:
+        if argument in _INTERPRETER_OPTIONS_WITH_VALUE:
+            next(rest, None)
+        elif not argument.startswith("-"):
+            return argument
+    return None
+
+
+def _titles(script: str) -> Iterator[str]:
+    """Yield what a script may be called by: its own name, and that of the package it belongs to."""
+    *folders, name = script.split("/")
+    if name == "__main__.py" and folders:
+        name = folders[-1]
+    yield name.rsplit(".", 1)[0] if "." in name.lstrip(".") else name
+    if "node_modules" in folders:
+        inside = folders[len(folders) - folders[::-1].index("node_modules") :]
+        package = [folder for folder in inside[:2] if not folder.startswith(("@", "."))]
+        yield from package[:1]
 
 
 def is_interactive_shell(process: Process, shells: frozenset[str]) -> bool:

@@ -23,6 +23,7 @@ CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
 KEEPALIVE_MISSES = 3
 _LONGEST_COMPLAINT = 300
+_DEFAULTS = Path(__file__).with_name("ssh_defaults.conf")
 
 
 class SshReader:
@@ -110,7 +111,7 @@ async def dialled(alias: str) -> AsyncIterator[Connection]:
     try:
         connection = await asyncssh.connect(
             alias,
-            config=[path] if (path := Path.home() / ".ssh" / "config").exists() else None,
+            config=[path for path in (Path.home() / ".ssh" / "config", _DEFAULTS) if path.exists()],
             password_auth=False,
             kbdint_auth=False,
             connect_timeout=CONNECT_SECONDS,

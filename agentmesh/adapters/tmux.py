@@ -1,4 +1,4 @@
-"""tmux: scan a server, look at a pane, paste into it, press Enter. One execution of tmux for each.
+"""tmux: scan a server, look at a pane, paste into it, press keys. One execution of tmux for each.
 
 Servers are asked through libtmux; what is done to a pane goes through clients that are started ahead of need. Always
 with ``-u`` (tmux's output is UTF-8 whatever our locale) and ``-N`` (a server is never started by asking).
@@ -8,6 +8,7 @@ import asyncio
 import os
 import shutil
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from libtmux.exc import TmuxCommandNotFound
 
 from agentmesh.adapters.tmux_client import Clients
 from agentmesh.core.inventory import PaneRecord
+from agentmesh.core.place import Landmark
 from agentmesh.core.screen import PaneFacts
 from agentmesh.errors import PaneGone, TmuxFailed
 
@@ -158,6 +160,38 @@ class TmuxServer:
         Returns None, with nothing pasted, when the pane isn't any more what was seen. tmux itself tests that, in the
         same step: tmux 3.3a dies of a paste into a dead pane.
         """
+        return await self._paste(pane, text, name, _changed(seen), history, "-p")
+
+    async def press(
+        self, pane: str, keys: str, seen: PaneFacts, landmark: Landmark | None, history: int = 0
+    ) -> PaneFacts | None:
+        """Press keys, as send-keys(1) names them, and look at the pane just after.
+
+        Returns None, with nothing pressed, when the pane isn't any more what was seen, or the landmark is not in its
+        row: tmux itself tests that, in the same step, so that no key can hit what came up meanwhile.
+        """
+        output = await self._act(
+            pane,
+            *("if-shell", "-F", "-t", pane, _changed(seen, landmark), "display-message -p CHANGED"),
+            *(f"send-keys -t {pane} {keys}", ";"),
+            *_LET_ECHO,
+            *_look(pane, history),
+        )
+        return _unless_changed(output, pane, history)
+
+    async def press_enter(
+        self, pane: str, seen: PaneFacts, landmark: Landmark | None, history: int = 0
+    ) -> PaneFacts | None:
+        """Press Enter in the same way."""
+        return await self.press(pane, "Enter", seen, landmark, history)
+
+    async def give_return(self, pane: str, name: str, seen: PaneFacts, landmark: Landmark | None) -> PaneFacts | None:
+        """Give a carriage return through a buffer, for a program that doesn't know tmux's Enter, in the same way."""
+        return await self._paste(pane, "\n", name, _changed(seen, landmark), 0, "")
+
+    async def _paste(
+        self, pane: str, text: str, name: str, changed: str, history: int, brackets: str
+    ) -> PaneFacts | None:
         buffer = self._buffers / name
         buffer.touch(mode=0o600)
         buffer.write_text(text)
@@ -165,25 +199,14 @@ class TmuxServer:
             output = await self._act(
                 pane,
                 *("load-buffer", "-b", name, os.fspath(buffer), ";"),
-                *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
-                *(f"paste-buffer -p -b {name} -t {pane}", ";"),
+                *("if-shell", "-F", "-t", pane, changed, "display-message -p CHANGED"),
+                *(f"paste-buffer {brackets} -b {name} -t {pane}", ";"),
                 *("delete-buffer", "-b", name, ";"),
                 *_LET_ECHO,
                 *_look(pane, history),
             )
         finally:
             buffer.unlink()
-        return _unless_changed(output, pane, history)
-
-    async def press_enter(self, pane: str, seen: PaneFacts, history: int) -> PaneFacts | None:
-        """Press Enter and look at the pane just after; None, with nothing pressed, when the pane has changed."""
-        output = await self._act(
-            pane,
-            *("if-shell", "-F", "-t", pane, _changed(seen), "display-message -p CHANGED"),
-            *(f"send-keys -t {pane} Enter", ";"),
-            *_LET_ECHO,
-            *_look(pane, history),
-        )
         return _unless_changed(output, pane, history)
 
     async def leave_mode(self, pane: str) -> None:
@@ -253,12 +276,13 @@ def find_sockets(named: Sequence[str]) -> list[Path]:
 
 def _look(pane: str, history: int) -> list[str]:
     return [
-        *("display-message", "-p", "-t", pane, _FACTS_FORMAT + _RECORD, ";"),
+        *("list-clients", "-F", f"#{{pane_id}}{_FIELD}#{{client_activity}}", ";"),
+        *("display-message", "-p", "-t", pane, _RECORD + _FACTS_FORMAT + _RECORD, ";"),
         *("capture-pane", "-p", "-e", "-t", pane, "-S", str(-history)),
     ]
 
 
-def _changed(seen: PaneFacts) -> str:
+def _changed(seen: PaneFacts, landmark: Landmark | None = None) -> str:
     """Return the format that is true when a pane must not be touched any more."""
     tests = [
         "#{pane_dead}",
@@ -266,7 +290,11 @@ def _changed(seen: PaneFacts) -> str:
         "#{pane_synchronized}",
         "#{pane_input_off}",
         f"#{{!=:#{{pane_pid}},{seen.pid}}}",
+        f"#{{!=:#{{cursor_x}} #{{cursor_y}},{seen.cursor_x} {seen.cursor_y}}}",
     ]
+    if landmark is not None:
+        # The number of the first row that shows it (tmux(1), FORMATS, `C:`).
+        tests.append(f"#{{!=:#{{C:{landmark.text}}},{landmark.row}}}")
     if seen.command.isascii() and seen.command.replace("-", "").replace("_", "").replace(".", "").isalnum():
         tests.append(f"#{{!=:#{{pane_current_command}},{seen.command}}}")
     condition = tests.pop()
@@ -290,7 +318,9 @@ def _read_record(text: str) -> PaneRecord:
 
 
 def _read_facts(output: str, pane: str, history: int) -> PaneFacts:
-    head, found, screen = output.partition(_RECORD)
+    now = time.time()
+    clients, _, rest = output.partition(_RECORD)
+    head, found, screen = rest.partition(_RECORD)
     fields = head.split(_FIELD)
     if not found or fields[0] != pane:
         raise PaneGone(pane=pane)
@@ -316,4 +346,15 @@ def _read_facts(output: str, pane: str, history: int) -> PaneFacts:
         shell_is_agent=shell == "on",
         rows=tuple(screen.removeprefix("\n").removesuffix("\n").split("\n")),
         history=min(history, int(size)),
+        time=now,
+        typed=_typed(clients, pane),
     )
+
+
+def _typed(clients: str, pane: str) -> int:
+    """Return when a key was last pressed in a client whose active pane this is; 0 when there is no such client.
+
+    tmux counts keys and clicks, and that the client came; what is sent by commands is not counted. Whole seconds.
+    """
+    told = (line.partition(_FIELD) for line in clients.splitlines())
+    return max((int(activity) for active, _, activity in told if active == pane), default=0)

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request, connect
 from agentmesh.adapters.stdio import standard_streams
@@ -11,6 +13,10 @@ from agentmesh.agent.app import assembled
 from agentmesh.config import Paths
 from agentmesh.errors import AgentmeshError, NoAgent
 
+INTERRUPTED = 130
+"""What a shell has for a command that Ctrl-C ended."""
+INTERRUPT_SECONDS = 1.0
+"""How long a command may take after Ctrl-C, to take back what waits."""
 LAST_SECONDS = 60.0
 """How long what the peer has sent may take to its end when the peer is gone."""
 LOOK_SECONDS = 0.5
@@ -19,6 +25,18 @@ LOOK_SECONDS = 0.5
 
 class _StandardAnswer:
     """Answers a command on this process's own streams."""
+
+    def __init__(self) -> None:
+        self._interrupted = asyncio.Event()
+
+    def interrupt(self, work: "asyncio.Task[Any] | None") -> None:
+        """Take Ctrl-C as the end of waiting, and soon of everything."""
+        self._interrupted.set()
+        if work is not None:
+            asyncio.get_running_loop().call_later(INTERRUPT_SECONDS, work.cancel)
+
+    async def gone(self) -> None:
+        await self._interrupted.wait()
 
     async def write_output(self, text: str) -> None:
         sys.stdout.write(text)
@@ -35,14 +53,22 @@ class _StandardAnswer:
 def run_command(words: list[str]) -> int:
     """Do what a command asks, as the agent would; returns the exit code."""
     environment = {name: os.environ[name] for name in SHARED_ENVIRONMENT if name in os.environ}
+    if sys.stderr.isatty():
+        environment["COLUMNS"] = str(os.get_terminal_size(sys.stderr.fileno()).columns)
     request = Request(Path.cwd(), environment, words, os.getpid())
 
     async def work() -> int:
+        answer = _StandardAnswer()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, answer.interrupt, asyncio.current_task())
         async with assembled(Paths.from_environment()) as agent:
-            return await agent.control.answer(request, _StandardAnswer())
+            code = await agent.control.answer(request, answer)
+            await agent.postman.settle(LAST_SECONDS)
+            return code
 
     try:
         return asyncio.run(work())
+    except asyncio.CancelledError:
+        return INTERRUPTED
     except AgentmeshError as error:
         sys.stderr.write(f"{words[0]}: {error}\n")
         return error.exit_code
@@ -58,10 +84,11 @@ def serve_peer(paths: Paths) -> int:
         async with assembled(paths) as agent, standard_streams() as (reader, writer):
             agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
             agent.tasks.start("write the registry", agent.replica.keep_files())
+            await agent.postman.recover(agent.links)
             conversation = agent.tasks.start("conversation", agent.links.serve(reader, writer))
             while not conversation.done() and not await _runs(paths.socket):
                 await asyncio.wait({conversation}, timeout=LOOK_SECONDS)
-            await agent.postman.finish(LAST_SECONDS)
+            await agent.postman.close(LAST_SECONDS)
 
     try:
         asyncio.run(work())

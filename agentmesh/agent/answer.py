@@ -17,6 +17,9 @@ class Answer(Protocol):
     async def read_input(self, largest: int) -> bytes:
         """Return the command's standard input, or its first ``largest`` bytes and one more."""
 
+    async def gone(self) -> None:
+        """Wait until the command has ended, or was interrupted."""
+
 
 def as_json(value: object) -> str:
     r"""Return a value as a line of JSON.

@@ -12,10 +12,14 @@ from agentmesh.adapters import files, ipc, ssh
 from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
+from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
+from agentmesh.agent.inspection import Inspection
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
+from agentmesh.agent.mail import Mail
+from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
@@ -35,6 +39,7 @@ class Agent(msgspec.Struct, frozen=True):
 
     config: Config
     replica: Replica
+    drops: Drops
     scanner: Scanner
     links: Links
     postman: Postman
@@ -56,17 +61,28 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
     async with open_database(paths.database) as database, Tasks() as tasks:
         replica = Replica(paths, alias, database)
         await replica.load(peers, new_epoch=new_epoch)
-        drops = Drops(config.drops)
+        drops = Drops(config.drops, paths.home)
         scanner = Scanner(paths, config, alias, profiles, replica)
-        postman = Postman(paths, alias, database, replica, scanner, Typist(profiles, drops), drops)
+        typist = Typist(profiles, drops)
+        queues = PaneQueues(paths.pane_locks, config.queue, database, replica, scanner, typist, tasks)
+        postman = Postman(alias, database, queues, drops, tasks)
         links = Links(alias, replica, postman, tasks)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
-        sending = Sending(replica, directory, postman, links)
-        control = Control(paths, alias, replica, scanner, links, directory, sending, stopping.set)
+        dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
+        sending = Sending(replica, directory, postman, links, dropping)
+        mail = Mail(alias, postman, directory, links)
+        inspection = Inspection(alias, directory, scanner, typist)
+        commands = {
+            "notify-pane": sending.run,
+            "inbox": mail.inbox,
+            "outbox": mail.outbox,
+            "capture": inspection.capture,
+        }
+        control = Control(paths, alias, replica, scanner, links, directory, commands, stopping.set)
         try:
             await scanner.scan()
-            yield Agent(config, replica, scanner, links, postman, control, tasks, stopping)
+            yield Agent(config, replica, drops, scanner, links, postman, control, tasks, stopping)
         finally:
             scanner.close()
 
@@ -75,7 +91,15 @@ def prepare(paths: Paths) -> None:
     """See that our folders exist, closed to others, and that the host has its key and its launchers."""
     try:
         files.make_private_folder(socket_folder())  # as tmux would make it: it is watched for new servers
-        for folder in (paths.home, paths.spool, paths.pane_locks, paths.buffers, paths.bin, paths.log.parent):
+        for folder in (
+            paths.home,
+            paths.spool,
+            paths.pane_locks,
+            paths.buffers,
+            paths.input,
+            paths.bin,
+            paths.log.parent,
+        ):
             files.make_private_folder(folder)
         paths.event.touch(mode=0o600)
         ssh.make_key(paths.key)
@@ -102,12 +126,13 @@ async def run(paths: Paths) -> None:
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
+        agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         agent.links.dial()
-        await agent.postman.recover(agent.links, agent.tasks.start_supervised)
+        await agent.postman.recover(agent.links)
         log.info("agent is running", home=paths.home, pid=os.getpid())
         await agent.stopping.wait()
         log.info("agent stops")
-        await agent.postman.finish(STOP_SECONDS)
+        await agent.postman.close(STOP_SECONDS)
 
 
 async def _listen(agent: Agent, paths: Paths, life: AsyncExitStack) -> None:

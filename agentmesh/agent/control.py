@@ -10,13 +10,15 @@ from agentmesh.agent.directory import Directory
 from agentmesh.agent.links import Links
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
-from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import supervised
 from agentmesh.config import Paths, load_peers
 from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.registry import entries
 from agentmesh.core.text import printable
 from agentmesh.errors import AgentmeshError, NotInPane, PaneGone, UnknownAddress, UsageError
+
+Command = Callable[[Request, Answer], Awaitable[int]]
+"""Does what the words of a request ask; returns the exit code."""
 
 
 class Control:
@@ -30,7 +32,7 @@ class Control:
         scanner: Scanner,
         links: Links,
         directory: Directory,
-        sending: Sending,
+        more: Mapping[str, Command],
         stop: Callable[[], None],
     ) -> None:
         self._paths = paths
@@ -42,8 +44,8 @@ class Control:
         self._stop = stop
         self.listening = ""
         """The address of the agent's own SSH listener; empty without one."""
-        self._commands: Mapping[str, Callable[[Request, Answer], Awaitable[int]]] = {
-            "notify-pane": sending.run,
+        self._commands: Mapping[str, Command] = {
+            **more,
             "list": self._list,
             "show": self._show,
             "whoami": self._whoami,

@@ -9,7 +9,7 @@ from agentmesh.adapters.ipc import Request
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
 from agentmesh.core.model import Pane
-from agentmesh.core.registry import Match, resolve
+from agentmesh.core.registry import Match, resolve, tmux_pane
 from agentmesh.core.text import sender_name
 from agentmesh.errors import UnknownAddress
 
@@ -53,6 +53,11 @@ class Directory:
             if not await self._scanner.scan():
                 raise
             return resolve(self._replica.registry, address, now, caller.pane)
+
+    def addresses_of(self, pane: Pane) -> list[str]:
+        """Return every address that a pane of this host has, and those its window had."""
+        same = [known for known in self._replica.own.panes if tmux_pane(known) == tmux_pane(pane)]
+        return [address for known in same for address in (known.address, *known.formerly)]
 
     def _pane_of(self, pid: int) -> Pane | None:
         panes = {pane.pid: pane for pane in reversed(self._replica.own.panes)}

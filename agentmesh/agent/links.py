@@ -18,7 +18,7 @@ from agentmesh.agent.stream import FrameStream, Reader, Writer
 from agentmesh.agent.tasks import Tasks, supervised
 from agentmesh.core import session as conversation
 from agentmesh.core.model import Message, Receipt, Slice
-from agentmesh.core.session import Accept, Close, Command, Greet, Learn, Record, Send, Session
+from agentmesh.core.session import Accept, Close, Command, Greet, Learn, Record, Send, Session, TakeBack
 from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews, SliceNews
 from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
 
@@ -42,8 +42,11 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Mailroom(Protocol):
     """Who handles messages and files: the postman and the drops behind it."""
 
-    async def accept(self, message: Message, reply: "Reply") -> None:
+    async def accept(self, message: Message, patience: int, reply: "Reply") -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts."""
+
+    async def take_back(self, message: Message, reply: "Reply") -> None:
+        """End a peer's message that nothing has been typed of, and reply with its receipt."""
 
     async def record(self, receipt: Receipt) -> None:
         """Note what a peer says of a message of this host."""
@@ -84,6 +87,7 @@ class Links:
         self._dialling: dict[str, asyncio.Task[None]] = {}
         self._connections: dict[str, ssh.Connection] = {}
         self._streams: dict[str, list[FrameStream]] = {}
+        self._linked = asyncio.Condition()
         replica.on_own_change = self._push
 
     @property
@@ -117,9 +121,18 @@ class Links:
         """Tell whether frames can be sent to a host now."""
         return bool(self._streams.get(host))
 
+    async def reach(self, host: str) -> None:
+        """Have a link to a host, dialling it if need be. Raises Unreachable."""
+        await self._reach(host, lambda: self.has_link(host))
+
+    async def wait_for_link(self, host: str) -> None:
+        """Wait until there is a link to a host, whoever dials."""
+        async with self._linked:
+            await self._linked.wait_for(lambda: self.has_link(host))
+
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host, dialling it if need be. Raises Unreachable."""
-        await self._reach(host, lambda: self.has_link(host))
+        await self.reach(host)
         for stream in list(self._streams.get(host, [])):
             try:
                 await stream.send(frame)
@@ -141,6 +154,8 @@ class Links:
         try:
             await stream.send(self._hello("drop"))
             greeting = await _first(stream)
+            if greeting is None:
+                raise Unreachable(host=host, reason="the link ended before the transfer began")
             if not isinstance(greeting, Hello):
                 raise ProtocolError(reason="the first frame was no hello")
             yield stream
@@ -247,8 +262,12 @@ class Links:
                 await self._register(host, stream)
             case Learn(part):
                 await self._replica.learn(part)
-            case Accept(message):
-                self._tasks.start(f"message {message.id}", self._accept(message, stream))
+            case Accept(message, patience):
+                reply = self._reply(stream)
+                self._tasks.start_supervised(f"message {message.id}", self._mailroom.accept(message, patience, reply))
+            case TakeBack(message):
+                reply = self._reply(stream)
+                self._tasks.start_supervised(f"withdraw {message.id}", self._mailroom.take_back(message, reply))
             case Record(receipt):
                 await self._mailroom.record(receipt)
             case Close(reason):
@@ -256,21 +275,23 @@ class Links:
             case _:
                 assert_never(command)
 
-    async def _accept(self, message: Message, stream: FrameStream) -> None:
+    @staticmethod
+    def _reply(stream: FrameStream) -> Reply:
         async def reply(receipt: Receipt) -> None:
             try:
                 await stream.send(ReceiptNews(receipt))
             except OSError:
-                log.info("receipt not sent: the link is gone", message=message.id)
+                log.info("receipt not sent: the link is gone", message=receipt.id)
 
-        with supervised("message not handled", message=message.id):
-            await self._mailroom.accept(message, reply)
+        return reply
 
     async def _register(self, host: str, stream: FrameStream) -> None:
         self._streams.setdefault(host, []).append(stream)
         self._replica.set_state(host, "live")
         log.info("link is up", peer=host)
         await stream.send(SliceNews(self._replica.own))
+        async with self._linked:
+            self._linked.notify_all()
         if peer := self._peers.get(host):
             await self._set_status(peer, "up")
 

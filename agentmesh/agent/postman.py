@@ -1,276 +1,195 @@
-"""The way of a message: accepted, sent to its host or taken in from a peer, queued for its pane, and answered."""
+"""The way of a message: accepted, carried to its host or queued for its pane here, and answered."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from typing import Any, Protocol
+from collections.abc import Collection
+from functools import partial
+from typing import Any
 
 import msgspec
 
-from agentmesh.adapters.files import Outgoing, locked
-from agentmesh.adapters.tmux import TmuxServer
+from agentmesh.agent.courier import Carrier, Courier
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.links import Reply
-from agentmesh.agent.log import log
-from agentmesh.agent.replication import Replica
-from agentmesh.agent.scanner import Scanner
+from agentmesh.agent.pane_queues import Entry, PaneQueues
 from agentmesh.agent.stream import FrameStream
-from agentmesh.agent.typist import Storing, Typist
-from agentmesh.config import Paths
+from agentmesh.agent.tasks import Tasks
 from agentmesh.core.delivery import Event, State, is_end
-from agentmesh.core.model import Message, Pane, Receipt
-from agentmesh.core.registry import resolve
-from agentmesh.core.wire import Deliver, Frame
-from agentmesh.errors import PaneGone, TmuxFailed, UnknownAddress, Unreachable
-from agentmesh.store import inbox, outbox
+from agentmesh.core.model import Letter, Message, Receipt
+from agentmesh.errors import StoreFailed
+from agentmesh.store import inbox, outbox, retention
 from agentmesh.store.database import Database
 
-STORED_SECONDS = 15.0
-"""How long a peer may take to say that it has stored a message."""
-ENDED_SECONDS = 90.0
-"""How long a message may take from there to its end: others may be queued before it."""
-STALE_SECONDS = 60
-"""A message that was interrupted longer ago than this is not taken up again after a restart."""
-LOCK_POLL_SECONDS = 0.01
 QUICK_SECONDS = 0.1
-"""An end that comes within this time is told without telling first that the message is stored."""
-_INTERRUPTED = "The agent stopped while it typed this message."
-
-Start = Callable[[str, Coroutine[Any, Any, object]], object]
-"""Starts a task of this name."""
-
-
-class Carrier(Protocol):
-    """What brings frames to other hosts."""
-
-    async def send(self, host: str, frame: Frame) -> None:
-        """Send a frame to a host. Raises Unreachable."""
-
-    def drop_conversation(self, host: str) -> AbstractAsyncContextManager[FrameStream]:
-        """Open a conversation for one file. Raises Unreachable."""
-
-
-class _Awaited:
-    """A message of this host that a peer has not ended yet."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-        self.receipt: Receipt | None = None
-        self.changed = asyncio.Event()
-        self.lost = False
+"""An end that comes within this time is told without telling first that the message is stored, or queued."""
+STALE_SECONDS = 60
+"""A message that can't wait is not taken up again after a crash that was longer ago than this."""
+KEEP_SECONDS = 30 * 24 * 3600
+"""How long a message is kept after its end."""
+_STOPPED = "This host stopped before the message's end was known."
 
 
 class Postman:
     """Carries messages and drops between this host's commands, its panes and its peers."""
 
-    def __init__(
-        self,
-        paths: Paths,
-        alias: str,
-        database: Database,
-        replica: Replica,
-        scanner: Scanner,
-        typist: Typist,
-        drops: Drops,
-    ) -> None:
-        self._paths = paths
+    def __init__(self, alias: str, database: Database, queues: PaneQueues, drops: Drops, tasks: Tasks) -> None:
         self._alias = alias
         self._database = database
-        self._replica = replica
-        self._scanner = scanner
-        self._typist = typist
+        self._queues = queues
         self._drops = drops
-        self._queues: dict[str, asyncio.Lock] = {}
-        self._awaited: dict[str, _Awaited] = {}
+        self._tasks = tasks
+        self._courier = Courier(database)
         self._replies: dict[str, Reply] = {}
-        self._delivering = 0
-        self._idle = asyncio.Condition()
 
     async def send(self, message: Message, carrier: Carrier) -> Receipt:
         """Carry a message of this host to its end; returns the last receipt."""
         if message.host == self._alias:
-            stored = await self._database.write(inbox.accept_and_store, message)
-            return await self._deliver(message, _done(stored))
+            return await asyncio.shield((await self._put(message)).ended)
         await self._database.write(outbox.accept, message)
-        return await self._carry(message, carrier)
+        return await self._courier.carry(message, carrier)
 
-    async def send_file(self, file: Outgoing, sender: str, host: str, carrier: Carrier) -> str:
-        """Drop a file on a host; returns its path there. Raises DropFailed, Unreachable."""
-        if host == self._alias:
-            return await self._drops.copy(file, sender)
-        async with carrier.drop_conversation(host) as stream:
-            return await self._drops.send(stream, file, sender, host)
+    async def queue(self, message: Message, carrier: Carrier) -> Receipt:
+        """Accept a message of this host and deliver it when that can be; returns how far it got in a moment."""
+        ending: asyncio.Future[Any]
+        if message.host == self._alias:
+            ending = (await self._put(message)).ended
+        else:
+            await self._database.write(outbox.accept, message)
+            ending = self._carry(message, carrier)
+        await asyncio.wait({ending}, timeout=QUICK_SECONDS)
+        return await self._owed(message)
 
-    async def accept(self, message: Message, reply: Reply) -> None:
+    async def withdraw(self, message: Message) -> Receipt:
+        """Take a message of this host back, if nothing has been typed of it; returns how far it is.
+
+        What another host has is taken back when that can be asked.
+        """
+        if message.host == self._alias:
+            await self._queues.withdraw(message)
+        else:
+            await self._courier.withdraw(message)
+        return await self._owed(message)
+
+    def hurry(self) -> None:
+        """Try at once what waits for a pane of this host."""
+        self._queues.look_again()
+
+    async def outgoing(self, *, ended: bool) -> list[Letter]:
+        """Return the messages of this host whose end isn't known, or all, each with what it waits for."""
+        seen = {entry.message.id: entry.seen for entry in self._queues.entries}
+        known = await self._database.write(outbox.listed, ended=ended)
+        return [Letter(letter.message, seen.get(letter.message.id) or letter.receipt) for letter in known]
+
+    async def incoming(self, addresses: Collection[str], words: str, *, unread: bool) -> list[Letter]:
+        """Return what came for some panes of this host, or for all; with some words in it, or not marked as read."""
+        return await self._database.write(inbox.listed, addresses, words, unread=unread)
+
+    async def mark(self, identifiers: Collection[str]) -> None:
+        """Mark messages that came as read."""
+        await self._database.write(inbox.mark, identifiers)
+
+    async def accept(self, message: Message, patience: int, reply: Reply) -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered.
 
         That it is stored is told when its end doesn't follow at once.
         """
-        asked_again = message.id in self._replies
+        message = msgspec.structs.replace(message, expires=_now() + patience if patience else 0)
+        # In the order of the frames: nothing is awaited before the message has its place.
+        entry = self._queues.put(message, lambda: self._database.write(inbox.store, message, _now()))
+        is_asked_again = message.id in self._replies
         self._replies[message.id] = reply
-        if asked_again:
+        if is_asked_again:
+            await reply(entry.seen or (await asyncio.shield(entry.stored))[0])
             return  # whoever asked last, perhaps over another link, is answered at the end
         try:
-            async with asyncio.TaskGroup() as tasks:
-                storing = tasks.create_task(self._database.write(inbox.store, message))
-                delivering = tasks.create_task(self._deliver(message, storing))
-                await asyncio.wait({delivering}, timeout=QUICK_SECONDS)
-                if not delivering.done():
-                    stored, _ = await storing
-                    await self._replies[message.id](stored)
-            await self._replies[message.id](delivering.result())
+            await self._answer(entry)
+        except StoreFailed as error:
+            failed = Receipt(id=message.id, to=message.to, host=message.host, state=State.FAILED, detail=str(error))
+            await self._replies[message.id](failed)
         finally:
             del self._replies[message.id]
 
+    async def take_back(self, message: Message, reply: Reply) -> None:
+        """End a peer's message that nothing has been typed of, and reply with its receipt. It may not have come yet."""
+        await self._queues.withdraw(message)
+        receipt, _ = await self._database.write(inbox.store, message, _now())
+        if receipt.state is State.STORED:
+            receipt = await self._database.write(inbox.advance, receipt, Event.WITHDRAW, _now())
+        await reply(receipt)
+
     async def record(self, receipt: Receipt) -> None:
         """Note what a peer says of a message of this host."""
-        await self._database.write(outbox.record, receipt)
-        if awaited := self._awaited.get(receipt.id):
-            awaited.receipt = receipt
-            awaited.changed.set()
+        await self._courier.record(receipt)
 
     def link_lost(self, host: str) -> None:
         """Ask again for the messages that a host has not ended: one of them may have been lost with the link."""
-        for awaited in self._awaited.values():
-            if awaited.host == host:
-                awaited.lost = True
-                awaited.changed.set()
+        self._courier.link_lost(host)
 
     async def take_drop(self, stream: FrameStream) -> None:
         """Receive a file on a conversation of its own."""
         await self._drops.take(stream)
 
-    async def recover(self, carrier: Carrier, start: Start) -> None:
-        """Take up what a crash interrupted: what may have been typed is uncertain; what is fresh goes on."""
-        for message, receipt in await self._database.write(inbox.unended):
-            start(f"message {message.id}", self._deliver(message, _done((receipt, False))))
-        for message in await self._database.write(outbox.unended):
+    async def recover(self, carrier: Carrier) -> None:
+        """Take up what a stop or a crash interrupted, in its order; forget what ended long ago."""
+        await self._database.write(retention.forget, _now() - KEEP_SECONDS)
+        for letter in await self._database.write(inbox.unended):
+            receipt = letter.receipt
+            until = receipt.time + STALE_SECONDS if receipt.state is State.STORED else 0
+            self._queues.put(letter.message, partial(_found, receipt), until)
+        for letter in await self._database.write(outbox.listed):
+            message = letter.message
             if message.host == self._alias:
                 continue
-            if time.time() - message.sent > STALE_SECONDS:
-                detail = "This host stopped before the message's end was known."
-                await self._database.write(outbox.advance, message, Event.LOSE, detail)
+            if message.expires or _now() - message.sent < STALE_SECONDS:
+                self._carry(message, carrier)
             else:
-                start(f"message {message.id}", self._carry(message, carrier))
+                await self._database.write(outbox.advance, message, Event.LOSE, _STOPPED, _now())
 
-    async def finish(self, seconds: float) -> None:
-        """Wait until no message is being delivered into a pane, at most so long."""
-        try:
-            async with asyncio.timeout(seconds), self._idle:
-                await self._idle.wait_for(lambda: not self._delivering)
-        except TimeoutError:
-            log.warning("stopped in the middle of a delivery", messages=self._delivering)
+    async def settle(self, seconds: float) -> None:
+        """Wait until every message has ended, or must wait for its pane or its host; at most so long."""
+        await asyncio.gather(self._queues.settle(seconds), self._courier.settle(seconds))
 
-    async def _carry(self, message: Message, carrier: Carrier) -> Receipt:
-        """Bring a message to its host and wait for its end. After a cut it is asked about by sending it again."""
-        awaited = self._awaited[message.id] = _Awaited(message.host)
-        sent = False
-        try:
-            while True:
-                awaited.lost = False
-                await carrier.send(message.host, Deliver(message))
-                sent = True
-                receipt = await self._await_end(awaited)
-                if receipt is not None:
-                    return receipt
-        except Unreachable as error:
-            event, detail = Event.MISS, str(error)
-            if sent:
-                event, detail = Event.LOSE, f"The link broke before {message.host} told of its end, and {detail}"
-        except TimeoutError:
-            event, detail = Event.LOSE, f"{message.host} has not answered; the message may still arrive."
-        finally:
-            del self._awaited[message.id]
-        return await self._database.write(outbox.advance, message, event, detail)
+    async def close(self, seconds: float) -> None:
+        """Let what waits rest, on disk, and what is being delivered come to its end; at most so long."""
+        await self._queues.close(seconds)
 
-    @staticmethod
-    async def _await_end(awaited: _Awaited) -> Receipt | None:
-        """Return the receipt of a message's end, or None when the link was lost. Raises TimeoutError."""
-        async with asyncio.timeout(STORED_SECONDS) as patience:
-            while not awaited.lost:
-                if awaited.receipt is not None:
-                    if is_end(awaited.receipt.state):
-                        return awaited.receipt
-                    patience.reschedule(asyncio.get_running_loop().time() + ENDED_SECONDS)
-                awaited.changed.clear()
-                await awaited.changed.wait()
-        return None
+    async def _owed(self, message: Message) -> Receipt:
+        receipt = await self._database.write(outbox.find, message.id)
+        if receipt is None:
+            raise LookupError(message.id)
+        return receipt
 
-    async def _deliver(self, message: Message, storing: Storing) -> Receipt:
-        """Deliver a message that is being stored, when its turn for the pane has come."""
-        self._delivering += 1
-        try:
-            return await self._deliver_in_turn(message, storing)
-        finally:
-            self._delivering -= 1
-            async with self._idle:
-                self._idle.notify_all()
+    async def _put(self, message: Message) -> Entry:
+        """Store a message of this host for one of its panes, and give it its place."""
+        stored, _ = await self._database.write(inbox.accept_and_store, message, _now())
+        return self._queues.put(message, partial(_found, stored, is_new=True))
 
-    async def _deliver_in_turn(self, message: Message, storing: Storing) -> Receipt:
-        try:
-            pane = await self._find_pane(message)
-            async with self._queue(f"{pane.server}{pane.pane}"):
-                server = self._scanner.server(pane.server)
-                ended = await self._typist.deliver(message, pane, server, storing, self._journal)
-                if ended is None:
-                    ended = await self._take_up(message, pane, server)
-        except (PaneGone, TmuxFailed, UnknownAddress) as error:
-            await storing
-            receipt, _ = await self._database.write(inbox.store, message)
-            ended = await self._break_off(receipt, str(error))
-        if ended.state is State.FAILED:
-            await self._scanner.scan()
-        log.info("message ended", message=message.id, to=message.to, state=ended.state)
-        return ended
+    def _carry(self, message: Message, carrier: Carrier) -> asyncio.Task[Any]:
+        return self._tasks.start_supervised(f"message {message.id}", self._courier.carry(message, carrier))
 
-    async def _take_up(self, message: Message, pane: Pane, server: TmuxServer) -> Receipt:
-        """Go on with a message that was here before. Whoever held its pane's lock then is done with it, or has died."""
-        receipt, _ = await self._database.write(inbox.store, message)
-        if receipt.state is State.STORED and time.time() - message.sent > STALE_SECONDS:
-            return await self._journal(receipt, Event.EXPIRE)
-        if receipt.state is State.STORED:
-            fresh = _done((receipt, True))
-            return await self._typist.deliver(message, pane, server, fresh, self._journal) or receipt
-        return await self._break_off(receipt, _INTERRUPTED)
-
-    async def _break_off(self, receipt: Receipt, detail: str) -> Receipt:
-        """End a message that can't go on: failed when nothing was typed yet, else uncertain."""
-        if is_end(receipt.state):
-            return receipt
-        event = Event.FAIL if receipt.state is State.STORED else Event.LOSE
-        return await self._journal(msgspec.structs.replace(receipt, detail=detail), event)
-
-    async def _find_pane(self, message: Message) -> Pane:
-        """Return the pane that an address of this host means now; look again before saying that there is none."""
-        own = self._replica.own
-        for pane in own.panes:
-            if pane.address == message.to:
-                return pane
-        await self._scanner.scan()
-        return resolve({own.host: self._replica.own}, message.to, int(time.time()))[0].pane
-
-    async def _journal(self, receipt: Receipt, event: Event) -> Receipt:
-        return await self._database.write(inbox.advance, receipt, event)
-
-    @asynccontextmanager
-    async def _queue(self, pane: str) -> AsyncIterator[None]:
-        """Hold a pane's turn: first in, first out here; and alone among all processes of this home."""
-        lock = self._queues.setdefault(pane, asyncio.Lock())
-        path = self._paths.pane_locks / pane.replace("/", "_")
-        async with lock:
-            with ExitStack() as held:
-                while True:
-                    try:
-                        held.enter_context(locked(path, wait=False))
-                        break
-                    except BlockingIOError:
-                        await asyncio.sleep(LOCK_POLL_SECONDS)
-                yield
+    async def _answer(self, entry: Entry) -> None:
+        """Tell whoever asked about a message that it is stored, what it waits for, and its end."""
+        identifier = entry.message.id
+        if not entry.waits:
+            await asyncio.wait({entry.ended}, timeout=QUICK_SECONDS)
+        if not entry.ended.done():
+            stored, _ = await asyncio.shield(entry.stored)
+            if is_end(stored.state):
+                self._queues.end(entry, stored)
+            else:
+                await self._replies[identifier](stored)
+        while not entry.ended.done():
+            await entry.news.wait()
+            entry.news.clear()
+            if entry.seen and not entry.ended.done():
+                await self._replies[identifier](entry.seen)
+        await self._replies[identifier](entry.ended.result())
 
 
-def _done(stored: tuple[Receipt, bool]) -> Storing:
-    """Return the storing of a message that is on disk already."""
-    done: Storing = asyncio.get_running_loop().create_future()
-    done.set_result(stored)
-    return done
+async def _found(receipt: Receipt, *, is_new: bool = False) -> tuple[Receipt, bool]:
+    """Return what is on disk already."""
+    return receipt, is_new
+
+
+def _now() -> int:
+    return int(time.time())

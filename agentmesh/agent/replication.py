@@ -4,7 +4,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agentmesh.adapters import files
+from agentmesh.adapters.files import replace
+from agentmesh.adapters.slices import render_slices
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
 from agentmesh.core.model import Pane, Slice, Version
@@ -111,5 +112,5 @@ class Replica:
 
 
 def _write(paths: Paths, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:
-    files.replace(paths.local, files.render_slices(own, states))
-    files.replace(paths.registry, files.render_slices(every, states))
+    replace(paths.local, render_slices(own, states))
+    replace(paths.registry, render_slices(every, states))

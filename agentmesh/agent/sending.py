@@ -1,25 +1,25 @@
 """What notify-pane asks for: find the recipients, send each a text or files, and tell what became of them."""
 
 import asyncio
-import os
 import time
 import uuid
-from contextlib import ExitStack
-from pathlib import Path
+
+import msgspec
 
 from agentmesh import __version__
-from agentmesh.adapters.files import Outgoing
 from agentmesh.adapters.ipc import Request
 from agentmesh.agent import arguments
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.arguments import Words
+from agentmesh.agent.courier import Carrier
 from agentmesh.agent.directory import Directory
+from agentmesh.agent.dropping import Dropping, Parcel
 from agentmesh.agent.log import log
-from agentmesh.agent.postman import Carrier, Postman
+from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
-from agentmesh.core.delivery import EXIT_CODES, State
-from agentmesh.core.drop import announcement
-from agentmesh.core.model import Message, Receipt
+from agentmesh.core.delivery import State, exit_code, is_end
+from agentmesh.core.drop import announcements
+from agentmesh.core.model import Message, Pane, Receipt
 from agentmesh.core.registry import Match, entries
 from agentmesh.core.text import LARGEST_BODY, check_body, sender_name, without_controls
 from agentmesh.errors import AgentmeshError, BadBody, Unreachable
@@ -28,11 +28,14 @@ from agentmesh.errors import AgentmeshError, BadBody, Unreachable
 class Sending:
     """Runs notify-pane, whose own process only hands over its words and shows the answer."""
 
-    def __init__(self, replica: Replica, directory: Directory, postman: Postman, carrier: Carrier) -> None:
+    def __init__(
+        self, replica: Replica, directory: Directory, postman: Postman, carrier: Carrier, dropping: Dropping
+    ) -> None:
         self._replica = replica
         self._directory = directory
         self._postman = postman
         self._carrier = carrier
+        self._dropping = dropping
 
     async def run(self, request: Request, answer: Answer) -> int:
         """Do what the words after ``notify-pane`` ask; returns the exit code. Raises AgentmeshError."""
@@ -55,54 +58,84 @@ class Sending:
         """Send to each recipient; the exit code is the worst of theirs."""
         caller = await self._directory.caller(request)
         sender = sender_name(words.reply_to) if words.reply_to else caller.name
-        force = words.force or request.environment.get("FORCE_SEND") == "1"
+        way = _Way(
+            sender,
+            force=words.force or request.environment.get("FORCE_SEND") == "1",
+            dismiss=request.environment.get("SKIP_DISMISS") != "1",
+            patience=words.wait or words.queue,
+        )
         matches = await self._directory.find(words.address or "", caller)
         body = await _read_body(words, answer)
         code = 0
-        with ExitStack() as opened:
-            files = [opened.enter_context(Outgoing(_path(name, request))) for name in words.files]
+        async with self._dropping.parcel(words, request, answer, sender) as parcel:
             # Each recipient is served at once; what became of each is told in the order named.
-            sending = (self._send_to(match, body, files, sender, force=force) for match in matches)
+            sending = (self._send_to(match, body, parcel, way, words, answer) for match in matches)
             for match, (receipt, shown) in zip(matches, await asyncio.gather(*sending), strict=True):
                 await _report(receipt, match, shown, words, answer)
-                code = max(code, EXIT_CODES[receipt.state])
+                code = max(code, exit_code(receipt.state))
         return code
 
     async def _send_to(
-        self, match: Match, body: str, files: list[Outgoing], sender: str, *, force: bool
+        self, match: Match, body: str, parcel: Parcel, way: "_Way", words: Words, answer: Answer
     ) -> tuple[Receipt, str]:
         """Send a text, or files each with its announcement; returns the worst receipt, and what was sent last."""
         pane = match.pane
-        bodies = [body] if not files else []
-        for number, file in enumerate(files):
-            try:
-                path = await self._postman.send_file(file, sender, pane.host, self._carrier)
-            except AgentmeshError as error:
-                state = State.UNREACHABLE if isinstance(error, Unreachable) else State.FAILED
-                failed = Receipt(
-                    id="", to=pane.address, host=pane.host, state=state, target=pane.target, detail=str(error)
-                )
-                return failed, file.name
-            bodies.append(announcement(path, file.size, body if number == len(files) - 1 else ""))
+        try:
+            drops = await parcel.drop_on(pane.host)
+        except AgentmeshError as error:
+            state = State.UNREACHABLE if isinstance(error, Unreachable) else State.FAILED
+            failed = Receipt(id="", to=pane.address, host=pane.host, state=state, target=pane.target, detail=str(error))
+            return failed, body
+        bodies = announcements(drops, body) if drops else [body]
         worst: Receipt | None = None
         for text in bodies:
-            message = Message(
-                id=uuid.uuid4().hex,
-                sender=sender,
-                to=pane.address,
-                host=pane.host,
-                body=text,
-                sent=int(time.time()),
-                force=force,
-            )
-            receipt = await self._postman.send(message, self._carrier)
-            if worst is None or EXIT_CODES[receipt.state] >= EXIT_CODES[worst.state]:
+            message = way.message(pane, text)
+            if words.queue:
+                receipt = await self._postman.queue(message, self._carrier)
+            else:
+                receipt = await self._send_while_wanted(message, answer)
+            if worst is None or exit_code(receipt.state) >= exit_code(worst.state):
                 worst = receipt
-            if EXIT_CODES[receipt.state]:
+            if exit_code(receipt.state):
                 break
         if worst is None:
             raise BadBody(reason="it is empty")
-        return worst, bodies[-1]
+        return msgspec.structs.replace(worst, drops=drops), bodies[-1]
+
+    async def _send_while_wanted(self, message: Message, answer: Answer) -> Receipt:
+        """Send a message; one that waits is taken back when nobody waits for it any more."""
+        sending = asyncio.ensure_future(self._postman.send(message, self._carrier))
+        if message.expires:
+            gone = asyncio.ensure_future(answer.gone())
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            if not sending.done():
+                await self._postman.withdraw(message)
+        return await sending
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """How one command's messages are sent."""
+
+    sender: str
+    force: bool
+    dismiss: bool
+    patience: int
+    """Seconds that they may wait."""
+
+    def message(self, pane: Pane, body: str) -> Message:
+        now = int(time.time())
+        return Message(
+            id=uuid.uuid4().hex,
+            sender=self.sender,
+            to=pane.address,
+            host=pane.host,
+            body=body,
+            sent=now,
+            force=self.force,
+            dismiss=self.dismiss,
+            expires=now + self.patience if self.patience else 0,
+        )
 
 
 async def _read_body(words: Words, answer: Answer) -> str:
@@ -121,9 +154,10 @@ async def _report(receipt: Receipt, match: Match, body: str, words: Words, answe
     pane = match.pane
     if match.renamed_from:
         await answer.write_error(f"notify-pane: {match.renamed_from} is now called {pane.address}.\n")
-    if EXIT_CODES[receipt.state] == 0:
+    if exit_code(receipt.state) == 0:
         target = without_controls(receipt.target or pane.target)
-        await answer.write_output(f"→ {pane.address} ({pane.host}[{target}]): {body}\n")
+        queued = "" if is_end(receipt.state) else "queued "
+        await answer.write_output(f"{queued}→ {pane.address} ({pane.host}[{target}]): {body}\n")
         if receipt.note:
             await answer.write_error(f"notify-pane: {pane.address}: {without_controls(receipt.note)}.\n")
         return
@@ -132,11 +166,3 @@ async def _report(receipt: Receipt, match: Match, body: str, words: Words, answe
     complaint += [f"  | {line}" for line in receipt.screen]
     await answer.write_error("".join(f"{without_controls(line)}\n" for line in complaint))
     log.info("message not delivered", message=receipt.id, state=receipt.state)
-
-
-def _path(name: str, request: Request) -> Path:
-    """Return a file that the caller named: from its own folder, or one of its own open descriptors."""
-    path = Path(os.path.normpath(request.folder / name))
-    if path.parent == Path("/dev/fd"):
-        return Path(f"/proc/{request.pid}/fd/{path.name}")
-    return path

@@ -1,333 +1,193 @@
-"""Put one message into one pane, and prove what became of it. The caller holds the pane's lock.
+"""Do with one message what its pane's readiness calls for. The caller holds the pane's lock.
 
 The order of steps, and why each is there: look, decide, journal, paste, see the text, settle, Enter, see it taken.
-No Enter unless our own text, whole, has been seen waiting; no success unless it was seen to go.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from agentmesh.adapters import tty
 from agentmesh.adapters.tmux import TmuxServer
+from agentmesh.agent.attempt import Attempt, Journal
+from agentmesh.agent.display import display
 from agentmesh.agent.drops import Drops
-from agentmesh.core.box import BoxReading, BoxState, read_box
-from agentmesh.core.delivery import Event
-from agentmesh.core.drop import announcement
-from agentmesh.core.model import Box, Message, Pane, Profile, Receipt
-from agentmesh.core.readiness import ADVICE, Action, Readiness, TtyFacts, action_for, assess
-from agentmesh.core.screen import PaneFacts, before_cursor, last_lines, plain, waits_at_cursor
-from agentmesh.core.text import squash, tagged
+from agentmesh.agent.repair import LOOK_BACK_ROWS, repair
+from agentmesh.agent.sight import Eyes, Sight
+from agentmesh.agent.submission import MOST_ENTERS, Submission
+from agentmesh.core.delivery import Event, State, is_end
+from agentmesh.core.model import Message, Pane, Profile, Receipt
+from agentmesh.core.place import InputBox, Line, Place, ended_safely, ends_with_prompt
+from agentmesh.core.readiness import Action, Readiness, action_for
+from agentmesh.core.screen import prompt_before_cursor
+from agentmesh.core.text import squash
 from agentmesh.errors import AgentmeshError, PaneGone, TmuxFailed
 
-SEE_SECONDS = 3.0
-"""How long pasted text may take to appear."""
-TAKE_SECONDS = 1.5
-"""How long a program may take to accept it after Enter."""
-FIRST_POLL_SECONDS = 0.004
-LAST_POLL_SECONDS = 0.04
-MOST_ENTERS = 3
+MOST_DISMISSALS = 2
+"""How many panels may stand one over the other."""
 LONGEST_LINE = 4000
 """Bytes of a line that the kernel collects: N_TTY's buffer has 4096 (termios(3), canonical mode)."""
-LONGEST_DISPLAY = 2000
-"""Bytes that are put on a person's screen; more is a file."""
+UNKNOWN_SETTLE_SECONDS = 0.1
+"""How long a text must stand in a full-screen program of which nothing is known, before Enter."""
+_BOXES = {Readiness.EMPTY_BOX, Readiness.QUEUES, Readiness.BUSY}
 
-Storing = asyncio.Future[tuple[Receipt, bool]]
-"""A message's way to the disk: its receipt, and whether it is new."""
-
-Journal = Callable[[Receipt, Event], Awaitable[Receipt]]
-"""Makes a step durable; returns the receipt in its new state."""
-
-
-class Sight(msgspec.Struct, frozen=True):
-    """A pane as all sensors saw it at one moment."""
-
-    facts: PaneFacts
-    tty: TtyFacts | None
-    profile: Profile | None
-    readiness: Readiness
+Storing = asyncio.Future[Receipt]
+"""A message's way to the disk: its receipt, as it stands there."""
 
 
 class Typist:
     """Types on this host's panes."""
 
     def __init__(self, profiles: Mapping[str, Profile], drops: Drops) -> None:
-        self._profiles = profiles
-        self._by_process = {name: profile for profile in profiles.values() for name in profile.processes}
+        self._eyes = Eyes(profiles)
         self._drops = drops
 
     async def look(self, server: TmuxServer, pane: Pane) -> Sight:
         """Ask tmux and the kernel what a pane is. Raises PaneGone, TmuxFailed."""
-        facts = await server.look(pane.pane)
-        return self._judge(facts, pane)
+        return await self._eyes.look(server, pane)
 
     async def deliver(
         self, message: Message, pane: Pane, server: TmuxServer, storing: Storing, journal: Journal
-    ) -> Receipt | None:
-        """Do with a message what the pane's readiness calls for; returns the receipt of its end.
+    ) -> Receipt:
+        """Do with a message what its receipt and the pane's readiness call for; returns the receipt of its end.
 
-        One that isn't new is left alone, and None is returned.
+        A message that may wait (``expires``) comes back still stored, with what was seen, when the pane isn't ready;
+        when tmux can't be asked, PaneGone or TmuxFailed is raised for it, and it stays as it is on disk.
         """
         # A look types nothing, so it needn't wait for the disk.
-        (receipt, new), seen = await asyncio.gather(storing, self._glance(server, pane))
-        if not new:
-            return None
+        receipt, seen = await asyncio.gather(storing, self._glance(server, pane, message))
+        if is_end(receipt.state):
+            return receipt
         receipt = msgspec.structs.replace(receipt, target=pane.target)
+        if isinstance(seen, AgentmeshError):
+            return await _break_off(message, receipt, seen, journal)
+        attempt = Attempt(message, pane, server, receipt, journal, self._eyes, self._drops, seen)
         try:
-            if isinstance(seen, AgentmeshError):
-                raise seen
-            sight, action = await self._decide(seen, server, pane, force=message.force)
+            if receipt.state is not State.STORED:
+                receipt = await self._repair(attempt)
+                if receipt.state is not State.STORED:
+                    return receipt
+                again = await self._eyes.look(server, pane, unattended=message.force)
+                attempt = Attempt(message, pane, server, receipt, journal, self._eyes, self._drops, again)
+            return await self._act(attempt, await self._decide(attempt))
         except (PaneGone, TmuxFailed) as error:
-            return await journal(msgspec.structs.replace(receipt, detail=str(error)), Event.FAIL)
-        delivery = _Delivery(message, pane, server, sight, receipt, journal, self)
-        match action:
-            case Action.FILL_BOX:
-                return await delivery.fill_box()
-            case Action.TYPE_LINE:
-                return await delivery.type_line()
-            case Action.DISPLAY:
-                return await delivery.display()
-            case Action.DENY:
-                return await delivery.turn_away(Event.DENY)
-            case Action.FAIL:
-                return await delivery.turn_away(Event.FAIL)
-            case Action.REFUSE | Action.LEAVE_MODE | Action.DISMISS:
-                return await delivery.turn_away(Event.REFUSE)
+            return await _break_off(message, attempt.receipt, error, journal)
 
-    async def _glance(self, server: TmuxServer, pane: Pane) -> Sight | AgentmeshError:
+    async def _glance(self, server: TmuxServer, pane: Pane, message: Message) -> Sight | AgentmeshError:
         try:
-            return await self.look(server, pane)
+            return await self._eyes.look(server, pane, unattended=message.force)
         except (PaneGone, TmuxFailed) as error:
             return error
 
-    async def _decide(self, sight: Sight, server: TmuxServer, pane: Pane, *, force: bool) -> tuple[Sight, Action]:
+    async def _decide(self, attempt: Attempt) -> Action:
         """Say what is to be done with a pane as it is seen. A full-screen program must look the same twice."""
-        action = action_for(sight.readiness, force=force)
+        force = attempt.message.force
+        action = action_for(attempt.sight.readiness, force=force)
         if action is Action.LEAVE_MODE:
-            await server.leave_mode(pane.pane)
-            sight = await self.look(server, pane)
-            action = action_for(sight.readiness, force=False)
+            await attempt.server.leave_mode(attempt.pane.pane)
+            action = await self._look_again(attempt)
+        for _ in range(MOST_DISMISSALS):
+            if action is Action.DISMISS and attempt.message.dismiss:
+                facts = attempt.sight.facts
+                await attempt.server.press(attempt.pane.pane, "Escape", facts, None)
+                action = await self._look_again(attempt)
         if action is Action.FILL_BOX:
-            again = await self.look(server, pane)
-            if again.readiness is not sight.readiness:
-                return again, Action.REFUSE
-        return sight, action
+            before = attempt.sight.readiness
+            action = await self._look_again(attempt)
+            if attempt.sight.readiness is not before:
+                return Action.REFUSE
+        return action
 
-    def observe(self, facts: PaneFacts) -> TtyFacts | None:
-        """Ask the kernel about a pane's terminal."""
-        return tty.observe(facts, self._profiles)
+    async def _look_again(self, attempt: Attempt) -> Action:
+        attempt.sight = await self._eyes.look(attempt.server, attempt.pane, unattended=attempt.message.force)
+        return action_for(attempt.sight.readiness, force=attempt.message.force)
 
-    async def keep_text(self, message: Message) -> tuple[str, int]:
-        """Put a body that can't be typed into a file; returns its path and size."""
-        return await self._drops.keep_text(message.body, f"message-{message.id[:8]}.txt", message.sender)
+    async def _act(self, attempt: Attempt, action: Action) -> Receipt:
+        match action:
+            case Action.FILL_BOX | Action.TYPE_LINE:
+                return await self._submit(attempt)
+            case Action.DISPLAY:
+                return await display(attempt)
+            case Action.DENY:
+                return await attempt.turn_away(Event.DENY)
+            case Action.FAIL:
+                return await attempt.turn_away(Event.FAIL)
+            case Action.REFUSE | Action.LEAVE_MODE | Action.DISMISS:
+                return await attempt.hold()
 
-    def _judge(self, facts: PaneFacts, pane: Pane) -> Sight:
-        if facts.pid != pane.pid and not facts.dead:
-            return Sight(facts, None, None, Readiness.REPLACED)
-        terminal = None if facts.dead else self.observe(facts)
-        known = [self._by_process[name] for name in (terminal.programs if terminal else ()) if name in self._by_process]
-        profile = next((profile for profile in known if profile.kind == "box"), known[0] if known else None)
-        return Sight(facts, terminal, profile, assess(facts, terminal, profile, pane.program))
+    async def _submit(self, attempt: Attempt) -> Receipt:
+        if attempt.sight.tty is None:
+            return await attempt.hold()
+        if not _fits(attempt):
+            await attempt.send_as_file()
+        if not _fits(attempt):
+            return await attempt.hold("Its program has left too much of its input unread.")
+        place = _place(attempt)
+        if isinstance(place, InputBox):
+            content = place.content(attempt.sight.facts)
+            if content is None:
+                return await attempt.hold()
+            place = msgspec.structs.replace(place, draft=content)
+        return await _submission(attempt, place).submit()
 
-
-class _Delivery:
-    """One message on its way into one pane."""
-
-    def __init__(
-        self,
-        message: Message,
-        pane: Pane,
-        server: TmuxServer,
-        sight: Sight,
-        receipt: Receipt,
-        journal: Journal,
-        typist: Typist,
-    ) -> None:
-        self._message = message
-        self._pane = pane.pane
-        self._server = server
-        self._sight = sight
-        self._receipt = receipt
-        self._journal = journal
-        self._typist = typist
-        self._text = tagged(message.sender, message.sent, message.body)
-        self._history = 0
-
-    async def turn_away(self, event: Event, detail: str = "") -> Receipt:
-        """End without having typed anything, and say what was seen."""
-        readiness = self._sight.readiness
-        self._receipt = msgspec.structs.replace(
-            self._receipt,
-            readiness=readiness,
-            detail=detail or ADVICE.get(readiness, ""),
-            screen=last_lines(self._sight.facts),
-        )
-        return await self._step(event)
-
-    async def type_line(self) -> Receipt:
-        """Type one line into a program that reads lines, and prove by the kernel's count that it was read."""
-        facts, terminal = self._sight.facts, self._sight.tty
-        waiting = terminal.unread if terminal else 0
-        if "\n" in self._text or len(self._text.encode()) + waiting > LONGEST_LINE:
-            await self._send_as_file()
-        if len(self._text.encode()) + waiting > LONGEST_LINE:
-            return await self.turn_away(Event.REFUSE, "Its program has left too much of its input unread.")
-        self._history = len(self._text) // facts.width + 2
-        awaited = squash(before_cursor(facts) + self._text)
-        if not await self._paste(self._text, lambda now: waits_at_cursor(now, awaited)):
-            return self._receipt
-        if not self._same_terminal():
-            return await self._lose("The text is in the pane, but its program has changed; Enter was not pressed")
-        await self._step(Event.SEE)
-        now = await self._server.press_enter(self._pane, facts, self._history)
-        if now is None:
-            return await self._lose("The text is in the pane, but the pane has changed; Enter was not pressed")
-        async for seen in self._watch(now, TAKE_SECONDS):
-            taken = not waits_at_cursor(seen, awaited)
-            if taken and self._unread() == 0:
-                return await self._step(Event.TAKE)
-        if taken:
-            self._note("submitted, not read yet")
-            return await self._step(Event.TAKE)
-        return await self._lose("Enter was pressed, but the text still stands there")
-
-    async def fill_box(self) -> Receipt:
-        """Paste into a program's empty input box, press Enter, and see the box let go of the text."""
-        profile = self._sight.profile
-        if profile is None or profile.box is None:
-            return await self.turn_away(Event.REFUSE)
-        box = profile.box
-        if len(self._text) > box.longest or self._text.count("\n") >= box.most_lines:
-            await self._send_as_file()
-        awaited = squash(self._text)
-
-        def holds_our_text(reading: BoxReading) -> bool:
-            return reading.state is BoxState.FILLED and squash(reading.text) == awaited
-
-        if not await self._paste(_ended_safely(self._text), lambda now: holds_our_text(read_box(now, profile))):
-            return self._receipt
-        if not await self._settled(box, lambda now: holds_our_text(read_box(now, profile))):
-            return await self._lose("The text is in its input box, but something else came; Enter was not pressed")
-        await self._step(Event.SEE)
-        return await self._submit(profile, holds_our_text)
-
-    async def _submit(self, profile: Profile, holds_our_text: Callable[[BoxReading], bool]) -> Receipt:
-        """Press Enter until the box lets go; again only while our text, unchanged, is seen still waiting there."""
-        for attempt in range(1, MOST_ENTERS + 1):
-            now = await self._server.press_enter(self._pane, self._sight.facts, 0)
-            if now is None:
-                return await self._lose("The text is in its input box, but the pane has changed; Enter was not pressed")
-            async for seen in self._watch(now, TAKE_SECONDS * attempt / MOST_ENTERS):
-                reading = read_box(seen, profile)
-                if reading.state in {BoxState.EMPTY, BoxState.BUSY} and squash(self._text) != squash(reading.text):
-                    return await self._step(Event.TAKE)
-            if not holds_our_text(reading):
-                break
-        return await self._lose("Enter was pressed, but the input box was not seen to take the text")
-
-    async def display(self) -> Receipt:
-        """Show the message on the terminal as write(1) does, above the prompt, which is drawn again below it."""
-        facts = self._sight.facts
-        if len(self._text.encode()) > LONGEST_DISPLAY:
-            await self._send_as_file()
-        prompt = facts.rows[facts.cursor_row] if facts.cursor_row < len(facts.rows) else ""
-        lines = self._text.replace("\n", "\r\n")
-        drawn = f"\r\x1b[K\x1b[0m{lines}\r\n{prompt}\x1b[0m\x1b[{facts.cursor_x + 1}G"
-        self._history = sum(len(line) // facts.width + 1 for line in self._text.split("\n")) + 1
-        await self._step(Event.PASTE)
-        try:
-            tty.write(facts.tty, drawn)
-        except TmuxFailed as error:
-            self._receipt = msgspec.structs.replace(self._receipt, detail=str(error))
-            return await self._step(Event.FAIL)
-        shown = squash(self._text)
-        now = await self._server.look(self._pane, self._history)
-        async for seen in self._watch(now, SEE_SECONDS):
-            if shown in squash("".join(plain(row) for row in seen.rows)):
-                return await self._step(Event.SHOW)
-        return await self._lose("It was written to the terminal, but didn't appear")
-
-    async def _paste(self, text: str, is_seen: Callable[[PaneFacts], bool]) -> bool:
-        """Journal, paste, and wait until the text is seen; otherwise the message has ended."""
-        await self._step(Event.PASTE)
-        now = await self._server.paste(self._pane, text, self._message.id, self._sight.facts, self._history)
-        if now is None:
-            await self._step(Event.RETURN)
-            await self.turn_away(Event.REFUSE, "The pane changed at the last moment; nothing was typed.")
-            return False
-        async for seen in self._watch(now, SEE_SECONDS):
-            if is_seen(seen):
-                return True
-        await self._lose("It was pasted, but not seen whole in the pane; Enter was not pressed")
-        return False
-
-    async def _settled(self, box: Box, holds: Callable[[PaneFacts], bool]) -> bool:
-        """Tell whether the box stands unchanged for its settle time."""
-        until = time.monotonic() + box.settle
-        while True:
-            seen = await self._server.look(self._pane)
-            if not holds(seen):
-                return False
-            if time.monotonic() >= until:
-                return True
-            await asyncio.sleep(LAST_POLL_SECONDS)
-
-    async def _watch(self, first: PaneFacts, seconds: float) -> AsyncIterator[PaneFacts]:
-        """Yield the pane again and again, quickly at first, for so long."""
-        until = time.monotonic() + seconds
-        pause = FIRST_POLL_SECONDS
-        yield first
-        while time.monotonic() < until:
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, LAST_POLL_SECONDS)
-            yield await self._server.look(self._pane, self._history)
-
-    def _same_terminal(self) -> bool:
-        """Tell whether the terminal still is what was judged ready, just before Enter."""
-        before, now = self._sight.tty, self._typist.observe(self._sight.facts)
-        return (
-            now is not None
-            and before is not None
-            and now.programs == before.programs
-            and ((now.canonical, now.echo) == (before.canonical, before.echo))
-        )
-
-    def _unread(self) -> int:
-        return tty.unread(self._sight.facts.tty)
-
-    async def _send_as_file(self) -> None:
-        path, size = await self._typist.keep_text(self._message)
-        self._text = tagged(self._message.sender, self._message.sent, announcement(path, size, ""))
-        self._note(f"it is too long to be typed there, and was sent as the file {path}")
-
-    def _note(self, text: str) -> None:
-        self._receipt = msgspec.structs.replace(self._receipt, note=text)
-
-    async def _lose(self, detail: str) -> Receipt:
-        seen = await self._last_screen()
-        self._receipt = msgspec.structs.replace(
-            self._receipt, readiness=self._sight.readiness, detail=f"{detail}.", screen=seen
-        )
-        return await self._step(Event.LOSE)
-
-    async def _last_screen(self) -> tuple[str, ...]:
-        try:
-            return last_lines(await self._server.look(self._pane))
-        except AgentmeshError:
-            return ()
-
-    async def _step(self, event: Event) -> Receipt:
-        self._receipt = await self._journal(self._receipt, event)
-        return self._receipt
+    async def _repair(self, attempt: Attempt) -> Receipt:
+        """Go on with a message that was begun; returns its receipt, still stored when nothing of it is in the pane."""
+        attempt.sight = await self._eyes.look(attempt.server, attempt.pane, history=LOOK_BACK_ROWS)
+        found = attempt.receipt.readiness
+        before = Readiness(found) if found in set(Readiness) else Readiness.UNKNOWN
+        if attempt.was_sent_as_file:
+            await attempt.send_as_file()
+        place = _former_place(attempt, before)
+        return await repair(attempt, before, place, _submission(attempt, place) if place else None)
 
 
-def _ended_safely(text: str) -> str:
-    """Return text that opens no completion: a last word with ``@`` or ``/`` is closed by a space.
+def _box_of(sight: Sight, readiness: Readiness) -> Profile | None:
+    """Return the profile of the program in front, if it has an input box and that is where a text goes."""
+    if readiness is Readiness.UNKNOWN or sight.tty is None or sight.tty.canonical:
+        return None
+    return sight.profile if sight.profile and sight.profile.box else None
 
-    >>> _ended_safely("see @src"), _ended_safely("done")
-    ('see @src ', 'done')
-    """
-    last = text.rsplit(maxsplit=1)[-1]
-    return f"{text} " if "@" in last or "/" in last else text
+
+def _fits(attempt: Attempt) -> bool:
+    """Tell whether the text can be typed where it is going, as it is."""
+    sight = attempt.sight
+    if (profile := _box_of(sight, sight.readiness)) and profile.box:
+        return len(attempt.text) <= profile.box.longest and attempt.text.count("\n") < profile.box.most_lines
+    waiting = sight.tty.unread if sight.tty else 0
+    return "\n" not in attempt.text and len(attempt.text.encode()) + waiting <= LONGEST_LINE
+
+
+def _place(attempt: Attempt) -> Place:
+    """Return where the text goes."""
+    sight = attempt.sight
+    if (profile := _box_of(sight, sight.readiness)) and profile.box:
+        return InputBox(ended_safely(attempt.text), profile, profile.box)
+    attempt.history = len(attempt.text) // sight.facts.width + 2
+    return Line(attempt.text, squash(prompt_before_cursor(sight.facts)))
+
+
+def _former_place(attempt: Attempt, before: Readiness) -> Place | None:
+    """Return where the text was about to be typed, in a pane of this readiness; None when that isn't there now."""
+    sight = attempt.sight
+    if (profile := _box_of(sight, before)) and profile.box:
+        return InputBox(ended_safely(attempt.text), profile, profile.box)
+    if before in _BOXES:
+        return None
+    attempt.history = len(attempt.text) // sight.facts.width + 2
+    line, _, _ = squash(prompt_before_cursor(sight.facts)).partition(squash(attempt.text))
+    return Line(attempt.text, line if ends_with_prompt(line) else "")
+
+
+def _submission(attempt: Attempt, place: Place) -> Submission:
+    if isinstance(place, InputBox):
+        return Submission(attempt, place, place.box.settle, MOST_ENTERS)
+    unknown = attempt.sight.readiness is Readiness.UNKNOWN
+    return Submission(attempt, place, UNKNOWN_SETTLE_SECONDS if unknown else 0.0)
+
+
+async def _break_off(message: Message, receipt: Receipt, error: AgentmeshError, journal: Journal) -> Receipt:
+    """End a message whose pane can't be asked: failed when nothing was typed yet, else uncertain."""
+    if message.expires:
+        raise error
+    event = Event.FAIL if receipt.state is State.STORED else Event.LOSE
+    return await journal(msgspec.structs.replace(receipt, detail=str(error)), event)

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from agentmesh import __version__
-from agentmesh.cli import agent, demo, registry, wire
+from agentmesh.cli import agent, demo, doctor, mail, registry, wire
 from agentmesh.errors import AgentmeshError
 
 commands = typer.Typer(
@@ -37,7 +37,7 @@ def serve_wire() -> None:
     raise typer.Exit(wire.serve())
 
 
-for module in (agent, registry, demo):
+for module in (agent, registry, mail, doctor, demo):
     module.add_to(commands)
 
 

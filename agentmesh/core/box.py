@@ -1,18 +1,38 @@
-"""The input box of a full-screen program: where it is, what stands in it, whether the program waits. Pure.
+"""The input box of a full-screen program: where it is, what stands in it, whether the program works meanwhile. Pure.
 
-Matched from the bottom up: a prompt glyph further up is a quotation in the conversation.
+Matched from the bottom up: a prompt glyph, a question or a list of choices above a live box is a quotation.
 """
 
 import re
+import unicodedata
 from enum import StrEnum
 
 import msgspec
 
 from agentmesh.core.model import Box, Profile
 from agentmesh.core.screen import Cell, PaneFacts, Row, styled
+from agentmesh.core.text import squash
 
-_RULE = re.compile(r"[─━═▀▄_]{10,}.*")
-_OPTION = re.compile(r"\s*[❯›●>▶]\s*\d+[.)]\s")
+_RULE = re.compile(r"\s*[╭╰┌└╻╹]?[─━═▀▄_]{10,}.*")
+_OPTION = re.compile(r"^\W*?[❯›●>▶→◉]\s*\d+[.)]\s")
+"""A caret before a numbered choice."""
+_KEYS = re.compile(
+    r"\besc(?:ape)? to (?:cancel|go back|exit|reject|close)"
+    r"|\benter to (?:select|confirm|submit|continue|view)|↑/?↓.*\bto (?:navigate|select)"
+    r"|\(y\)es\b|[\[(]y(?:es)?/n(?:o)?[\])]|\ballow (?:once|always)\b|\bpress (?:enter|any key)\b",
+    re.IGNORECASE,
+)
+"""The keys or words that answer a question, whichever program asks it."""
+_WORK = re.compile(
+    r"^\s*[⠁-⣿] \S|\besc (?:esc )?(?:to )?interrupt|[(·].*\besc to cancel|\bretrying in \d|\battempt \d+/\d+"
+    r"|\b(?:start|connect|wait|initiali[sz])\w*\b.*\bMCP servers?\b",
+    re.IGNORECASE,
+)
+"""What a program shows next to its box while it works, starts, or tries again."""
+_ROWS_ABOVE = 3
+"""How many rows above the box may tell of the program's work; those further up are conversation."""
+_ROWS_OF_QUESTION = 15
+"""Where no box is: how many of the lowest rows are searched for a question."""
 
 
 class BoxState(StrEnum):
@@ -20,8 +40,10 @@ class BoxState(StrEnum):
 
     EMPTY = "empty"
     FILLED = "filled"
-    BUSY = "busy"
     BLOCKED = "blocked"
+    """A question stands in front of it."""
+    COVERED = "covered"
+    """A harmless panel stands in front of it."""
     ABSENT = "absent"
 
 
@@ -31,6 +53,8 @@ class BoxReading(msgspec.Struct, frozen=True):
     state: BoxState
     text: str = ""
     """What was typed into it; a placeholder is not text."""
+    busy: bool = False
+    """The program works, whatever stands in its box."""
 
 
 def read_box(facts: PaneFacts, profile: Profile) -> BoxReading:
@@ -38,78 +62,187 @@ def read_box(facts: PaneFacts, profile: Profile) -> BoxReading:
     box = profile.box
     if box is None:
         return BoxReading(BoxState.ABSENT)
-    if box.blocked_title and re.search(box.blocked_title, facts.title):
-        return BoxReading(BoxState.BLOCKED)
     rows = styled(facts.rows[facts.history :])
     texts = ["".join(cell.text for cell in row).rstrip() for row in rows]
     place = _find(rows, texts, box)
+    busy = _is_busy(facts, texts, place, box)
+    if box.blocked_title and re.search(box.blocked_title, facts.title):
+        return BoxReading(BoxState.BLOCKED, busy=busy)
     if place is None:
-        options = any(_OPTION.match(text) for text in texts)
-        return BoxReading(BoxState.BLOCKED if options else BoxState.ABSENT)
-    first, last = place
-    if any(_OPTION.match(text) for text in texts[first:]):
-        return BoxReading(BoxState.BLOCKED)
-    content = [
-        _typed(row[box.indent :], facts, number, box) for number, row in enumerate(rows[first : last + 1], first)
-    ]
-    text = "\n".join(content).strip()
-    if _is_busy(facts, texts, last, box):
-        return BoxReading(BoxState.BUSY, text)
-    if facts.cursor_visible != box.cursor_visible or not first <= facts.cursor_y <= last:
-        return BoxReading(BoxState.ABSENT, text)
+        return BoxReading(_without_box(texts), busy=busy)
+    if _OPTION.search(texts[place.first]) or _asks(texts[place.last + 1 :]):
+        return BoxReading(BoxState.BLOCKED, busy=busy)
+    cursor = _cursor(rows, facts, place, box)
+    text = "\n".join(_typed(rows[number], number, cursor, place, box) for number in place.rows).strip()
+    if cursor is None or cursor[1] not in place.rows:
+        return BoxReading(BoxState.ABSENT, text, busy)
     if text:
-        return BoxReading(BoxState.FILLED, text)
-    at_start = facts.cursor_x == box.indent and facts.cursor_y == first
-    return BoxReading(BoxState.EMPTY if at_start else BoxState.ABSENT)
+        return BoxReading(BoxState.FILLED, text, busy)
+    is_empty = cursor == (place.start, place.rows[0]) and (not box.always_placeholder or _has_text(rows, place))
+    return BoxReading(BoxState.EMPTY if is_empty else BoxState.ABSENT, busy=busy)
 
 
-def _find(rows: list[Row], texts: list[str], box: Box) -> tuple[int, int] | None:
-    """Return the first and last row of the lowest box on the screen."""
+class _Place(msgspec.Struct, frozen=True):
+    """Where a box stands on the screen."""
+
+    first: int
+    last: int
+    rows: range
+    """Those of its rows that hold text."""
+    start: int
+    """The column of the first character."""
+
+
+def _find(rows: list[Row], texts: list[str], box: Box) -> _Place | None:
+    """Return the place of the lowest box on the screen; none when a sign of it is missing."""
     shown = [number for number, text in enumerate(texts) if text]
-    if not shown:
-        return None
-    for first in range(shown[-1], -1, -1):
-        if not _is_prompt(rows[first], box):
-            continue
-        last = first
-        while last + 1 < len(texts) and not _ends(texts[last + 1], box):
-            last += 1
-        closed = not box.ruled or (
-            first > 0
-            and _RULE.fullmatch(texts[first - 1])
-            and last + 1 < len(texts)
-            and _RULE.fullmatch(texts[last + 1])
-        )
-        below = [number for number in shown if number > last + box.ruled]
-        return (first, last) if closed and len(below) <= box.footer_rows else None
+    for first in range(shown[-1] if shown else -1, -1, -1):
+        column = _prompt_column(rows[first], texts[first], box)
+        if column is not None:
+            place = _bordered(texts, first, column, box) if box.border_rows else _block(texts, first, column, box)
+            return place if place and _is_framed(texts, shown, place, box) else None
     return None
 
 
-def _is_prompt(row: Row, box: Box) -> bool:
-    if len(row) < 2 or row[0].text != box.prompt or row[1].text.strip():  # noqa: PLR2004 (glyph and blank)
+def _prompt_column(row: Row, text: str, box: Box) -> int | None:
+    """Return the column of the prompt glyph that starts a row; None where none does."""
+    column = len(text) - len(text.lstrip())
+    if (column != box.margin and not box.border_rows) or column >= len(row) or row[column].text not in box.prompt:
+        return None
+    if len(row) > column + 1 and row[column + 1].text.strip():
+        return None
+    return column if not box.prompt_style or row[column].style.has(box.prompt_style) else None
+
+
+def _block(texts: list[str], first: int, column: int, box: Box) -> _Place | None:
+    """Return the place of a box that begins with its prompt."""
+    last = first
+    while last + 1 < len(texts) and not _ends(texts[last + 1], box):
+        last += 1
+    if any(text[: column + box.indent].strip() for text in texts[first + 1 : last + 1]):
+        return None
+    return _Place(first, last, range(first, last + 1), column + box.indent)
+
+
+def _bordered(texts: list[str], last: int, column: int, box: Box) -> _Place | None:
+    """Return the place of a box whose rows all begin with the same border."""
+    first = last
+    while first and texts[first - 1][: column + 1] == " " * column + box.prompt:
+        first -= 1
+    above, below = box.border_rows or (0, 0)
+    rows = range(first + above, last + 1 - below)
+    edges = [*range(first, rows.start), rows.stop] if below else range(first, rows.start)
+    if not rows or any(texts[number][column + 1 :].strip() for number in edges):
+        return None
+    return _Place(first, last, rows, column + box.indent)
+
+
+def _is_framed(texts: list[str], shown: list[int], place: _Place, box: Box) -> bool:
+    """Tell whether the rules stand where this box has them, and little below it."""
+    above = texts[max(0, place.first - 1 - box.lead_rows) : place.first]
+    below = texts[place.last + 1 : place.last + 2]
+    if box.rules in {"above", "both"} and not any(map(_RULE.fullmatch, above)):
         return False
-    return not box.prompt_style or row[0].style.has(box.prompt_style)
+    if box.rules in {"below", "both"} and not any(map(_RULE.fullmatch, below)):
+        return False
+    return sum(number > place.last for number in shown) - (box.rules in {"below", "both"}) <= box.footer_rows
 
 
 def _ends(text: str, box: Box) -> bool:
-    return bool(_RULE.fullmatch(text)) if box.ruled else not text.strip()
+    return bool(_RULE.fullmatch(text)) or (box.rules != "both" and not text.strip())
 
 
-def _typed(row: Row, facts: PaneFacts, number: int, box: Box) -> str:
+def _cursor(rows: list[Row], facts: PaneFacts, place: _Place, box: Box) -> tuple[int, int] | None:
+    """Return column and row of the cursor; None when it isn't as the program has it while it takes input."""
+    match box.cursor:
+        case "shown":
+            return (facts.cursor_x, facts.cursor_y) if facts.cursor_visible else None
+        case "hidden":
+            return None if facts.cursor_visible else (facts.cursor_x, facts.cursor_y)
+        case "drawn":
+            drawn = (
+                (column, number)
+                for number in place.rows
+                for column, cell in enumerate(rows[number])
+                if cell.style.reverse
+            )
+            return None if facts.cursor_visible else next(drawn, None)
+
+
+def _typed(row: Row, number: int, cursor: tuple[int, int] | None, place: _Place, box: Box) -> str:
     """Return what was typed in a row of the box: all its text, unless it is the placeholder's."""
-    shown = [(column, cell) for column, cell in enumerate(row, box.indent) if cell.text.strip()]
-    under_cursor = [cell for column, cell in shown if (column, number) == (facts.cursor_x, facts.cursor_y)]
-    rest = [cell for _, cell in shown if cell not in under_cursor]
-    if rest and all(_is_placeholder(cell, box) for cell in rest) and len(under_cursor) <= 1:
+    shown = [(column, cell) for column, cell in enumerate(row) if column >= place.start and cell.text.strip()]
+    rest = [cell for column, cell in shown if (column, number) != cursor]
+    if rest and all(_is_placeholder(cell, box) for cell in rest):
         return ""
-    return "".join(cell.text for cell in row).rstrip()
+    return "".join(cell.text for cell in row[place.start :]).rstrip()
+
+
+def _has_text(rows: list[Row], place: _Place) -> bool:
+    return any(cell.text.strip() for number in place.rows for cell in rows[number][place.start :])
 
 
 def _is_placeholder(cell: Cell, box: Box) -> bool:
     return any(cell.style.has(style) for style in box.placeholder)
 
 
-def _is_busy(facts: PaneFacts, texts: list[str], last: int, box: Box) -> bool:
+def _is_busy(facts: PaneFacts, texts: list[str], place: _Place | None, box: Box) -> bool:
     if box.busy_title and re.match(box.busy_title, facts.title):
         return True
-    return any(words in text for text in texts[last + 1 :] for words in box.busy_text)
+    if place is None:
+        return False
+    edges = 1 + box.lead_rows if box.rules in {"above", "both"} else 0
+    above = [text for text in texts[: place.first - edges] if text]
+    near = [*above[-_ROWS_ABOVE:], *texts[max(0, place.first - edges) : place.first], *texts[place.last + 1 :]]
+    return any(_WORK.search(text) or any(words in text for words in box.busy_text) for text in near)
+
+
+def _without_box(texts: list[str]) -> BoxState:
+    """Say what stands where the box should be."""
+    lowest = [text for text in texts if text][-_ROWS_OF_QUESTION:]
+    return BoxState.BLOCKED if _asks(lowest) else BoxState.ABSENT
+
+
+def _asks(texts: list[str]) -> bool:
+    return any(_OPTION.search(text) or _KEYS.search(text) for text in texts)
+
+
+def holds(reading: BoxReading, text: str, box: Box) -> bool:
+    """Tell whether the box holds exactly this text, or what the program shows for a paste of exactly its length."""
+    if reading.state is not BoxState.FILLED:
+        return False
+    if squash(reading.text) == squash(text):
+        return True
+    token = re.fullmatch(box.paste_token, reading.text.strip()) if box.paste_token else None
+    return token is not None and _is_for(token, text)
+
+
+def foreign(reading: BoxReading, text: str, box: Box) -> tuple[str, str] | None:
+    """Return what stands before our text and after it, when the box holds our text once and something else beside it.
+
+    None when it holds nothing else, or not our text, or what is ours can't be told apart.
+    """
+    if reading.state is not BoxState.FILLED or holds(reading, text, box):
+        return None
+    shown = unicodedata.normalize("NFC", reading.text)
+    tokens = re.finditer(box.paste_token, shown) if box.paste_token else ()
+    places = _occurrences(shown, squash(text)) or [token.span() for token in tokens if _is_for(token, text)]
+    if len(places) != 1:
+        return None
+    ((start, end),) = places
+    return shown[:start], shown[end:]
+
+
+def _is_for(token: re.Match[str], text: str) -> bool:
+    """Tell whether a token tells the length of this text, and of no shorter or longer one."""
+    lengths = {"lines": text.count("\n") + 1, "breaks": text.count("\n"), "characters": len(text)}
+    told = {name: length for name, length in token.groupdict().items() if length is not None}
+    return bool(told) and all(int(length) == lengths[name] for name, length in told.items())
+
+
+def _occurrences(shown: str, squashed: str) -> list[tuple[int, int]]:
+    """Return where a squashed text stands in one that isn't squashed."""
+    kept = [position for position, character in enumerate(shown) if squash(character)]
+    dense = "".join(shown[position] for position in kept)
+    starts = [found.start() for found in re.finditer(f"(?={re.escape(squashed)})", dense)] if squashed else []
+    return [(kept[start], kept[start + len(squashed) - 1] + 1) for start in starts]

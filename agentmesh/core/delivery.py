@@ -120,6 +120,15 @@ def step(state: State, event: Event) -> State:
         raise IllegalEvent(f"{event} in state {state}") from None
 
 
+def exit_code(state: State) -> int:
+    """Return what ``notify-pane`` exits with; 0 for a message that is safely stored and goes on by itself.
+
+    >>> exit_code(State.SUBMITTED), exit_code(State.STORED), exit_code(State.UNCERTAIN)
+    (0, 0, 7)
+    """
+    return EXIT_CODES.get(state, 0)
+
+
 def is_end(state: State) -> bool:
     """Tell whether nothing can happen to a message any more.
 

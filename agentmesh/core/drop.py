@@ -1,11 +1,15 @@
-"""Names of dropped files, made harmless, and the line that announces one. Pure."""
+"""Names of dropped files, made harmless, and the lines that announce them. Pure."""
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+from agentmesh.core.model import Drop
 
 LONGEST_NAME = 200
 """Bytes; file systems take 255 (NAME_MAX), and a number may be added."""
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]+")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+"""Separators, control characters, and what breaks a line or turns the direction of what follows."""
 
 
 def safe_name(text: str) -> str:
@@ -36,14 +40,30 @@ def numbered(name: str, number: int) -> str:
     return f"{stem} ({number}).{ending}" if dot else f"{name} ({number})"
 
 
-def announcement(path: str, size: int, body: str) -> str:
-    """Return the line that tells a pane of a file.
+def announcement(path: str, size: int, body: str, *, folder: bool = False) -> str:
+    """Return the line that tells a pane of a file, or of a folder that came as a tar archive.
 
     >>> announcement("~/.agent-inbox/hub-dev-review/diff.patch", 12, "section 3 needs your eyes")
     'file dropped at ~/.agent-inbox/hub-dev-review/diff.patch (12 bytes): section 3 needs your eyes'
+    >>> announcement("~/.agent-inbox/hub-dev-review/src.tar", 10240, "", folder=True)
+    'file dropped at ~/.agent-inbox/hub-dev-review/src.tar (10240 bytes, tar of a folder)'
     """
-    return f"file dropped at {path} ({size} bytes)" + (f": {body}" if body else "")
+    measure = f"{size} bytes, tar of a folder" if folder else f"{size} bytes"
+    return f"file dropped at {path} ({measure})" + (f": {body}" if body else "")
 
 
 def _cut(text: str, size: int) -> str:
     return text.encode()[:size].decode(errors="ignore")
+
+
+def announcements(drops: Sequence[Drop], body: str) -> list[str]:
+    """Return a line for each drop; the last one carries the body.
+
+    >>> announcements([Drop(path="/a", size=1, sha256=""), Drop(path="/b", size=2, sha256="")], "look")
+    ['file dropped at /a (1 bytes)', 'file dropped at /b (2 bytes): look']
+    """
+    last = len(drops) - 1
+    return [
+        announcement(drop.path, drop.size, body if number == last else "", folder=drop.folder)
+        for number, drop in enumerate(drops)
+    ]

@@ -1,6 +1,7 @@
 """The values that the parts of agentmesh hand each other. Frozen; nothing here acts. Pure."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -89,6 +90,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     is delivered at once or not at all."""
 
 
+class Drop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file that lies on the host of the pane that it is for."""
+
+    path: str
+    """There, as a person writes it: with ``~`` for the home."""
+    size: int
+    """Bytes."""
+    sha256: str
+    folder: bool = False
+    """Whether it is a tar archive of a folder."""
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far one message got, and why not further."""
 
@@ -100,13 +113,25 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: UnixTime = 0
     """When it came into this state, Unix seconds by the clock of the host that says so."""
     readiness: str = ""
-    """What the pane was found to be when that was last looked at."""
+    """What the pane was found to be when that was last looked at; from ``pasting`` on, what it was when the text was
+    about to appear, so that a repair after a crash knows where to look for it."""
     detail: str = ""
     """A sentence for the sender: what was seen and what to do."""
     screen: tuple[str, ...] = ()
     """The pane's last three lines, where the message was refused."""
     note: str = ""
     """Something the sender should know although the message went through: a new name, a body sent as a file."""
+    drops: tuple[Drop, ...] = ()
+    """The files that were dropped with the message, as its sender's host notes them."""
+
+
+class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message and how far it got, as the database keeps them."""
+
+    message: Message
+    receipt: Receipt
+    read: bool = False
+    """Whether somebody has marked it as read, in an inbox."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,8 +140,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: str
     title: str
     """The name a person reads."""
-    kind: str
-    """``shell``, ``repl`` or ``box`` (a full-screen program with an input box)."""
+    kind: Literal["shell", "repl", "box"]
+    """``box`` is a full-screen program with an input box."""
     processes: tuple[str, ...]
     """Names of its process, or of the script that an interpreter runs."""
     box: "Box | None" = None
@@ -126,23 +151,33 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How the input box of a full-screen program looks. Text styles are SGR parameters, as ``38;5;246``."""
 
     prompt: str
-    """The glyph at the start of the box's first row."""
+    """The glyphs, any of which stands at the start of the box's first row."""
     prompt_style: str = ""
     """A style that the glyph must have."""
-    ruled: bool = False
-    """Whether the box stands between two horizontal rules; otherwise it ends at the first blank row."""
+    margin: int = 0
+    """Columns left of the glyph."""
     indent: int = 2
-    """Columns left of the text."""
-    cursor_visible: bool = True
-    """Whether the terminal's cursor is shown while the program waits for input."""
+    """Columns from the glyph to the text."""
+    rules: Literal["none", "above", "below", "both"] = "none"
+    """Where horizontal rules bound the box. Without one below it ends at the first blank row."""
+    lead_rows: int = 0
+    """How many rows may stand between the rule above and the box."""
+    border_rows: tuple[int, int] | None = None
+    """For a box whose rows all begin with the glyph, wherever it is centred: how many of them are no text, at its top
+    and at its bottom."""
+    cursor: Literal["shown", "hidden", "drawn"] = "shown"
+    """What the terminal's cursor does while the program takes input: it is shown; it is hidden, but in its place; it
+    is hidden and anywhere, and the program draws one as a reversed cell."""
     placeholder: tuple[str, ...] = ()
     """Styles of text that stands in an empty box."""
+    always_placeholder: bool = False
+    """Whether such text stands in every empty box: one without it isn't known to be empty."""
     footer_rows: int = 4
     """How many rows may stand below the box."""
     busy_title: str = ""
     """A pattern at the start of the pane's title while the program works."""
     busy_text: tuple[str, ...] = ()
-    """Words below or just above the box while the program works."""
+    """Words below or just above the box while the program works, besides those that many programs share."""
     queues: bool = False
     """Whether the program itself keeps what is submitted while it works, for later."""
     blocked_title: str = ""
@@ -150,7 +185,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     panels: tuple[str, ...] = ()
     """Patterns of harmless panels that cover the box and that Escape closes."""
     paste_token: str = ""
-    """A pattern of what stands in the box for a long paste. Its group ``lines`` or ``characters`` tells the length."""
+    """A pattern of what stands in the box for a long paste. Its group ``lines``, ``breaks`` (lines, less one) or
+    ``characters`` tells the length."""
     put_aside: str = ""
     """The key, as tmux names it, that puts a draft aside until the next text is submitted."""
     settle: float = 0.1
@@ -159,3 +195,21 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Characters beyond which a body is sent as a file, because the program would fold it into a token."""
     most_lines: int = 2
     """Lines beyond which a body is sent as a file, for the same reason."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise ValueError("prompt is empty")
+        for key in ("busy_title", "blocked_title", "paste_token"):
+            self._check(key, getattr(self, key))
+        for panel in self.panels:
+            self._check("panels", panel)
+
+    @staticmethod
+    def _check(key: str, pattern: str) -> None:
+        try:
+            groups = re.compile(pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"{key} is no pattern: {error}") from error
+        unknown = set(groups) - {"lines", "breaks", "characters"}
+        if unknown or (key == "paste_token" and pattern and not groups):
+            raise ValueError(f"{key} must have one of the groups lines, breaks, characters, and no other")

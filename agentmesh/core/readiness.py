@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agentmesh.core.box import BoxState, read_box
+from agentmesh.core.box import BoxReading, BoxState, read_box
 from agentmesh.core.model import Profile
 from agentmesh.core.screen import PaneFacts, after_cursor, prompt_before_cursor
 
@@ -78,21 +78,21 @@ ACTIONS: dict[Readiness, tuple[Action, Action]] = {
     Readiness.SHELL: (Action.DISPLAY, Action.TYPE_LINE),
     Readiness.EXITED: (Action.REFUSE, Action.DISPLAY),
     Readiness.NOT_READING: (Action.REFUSE, Action.TYPE_LINE),
-    Readiness.BUSY: (Action.REFUSE, Action.REFUSE),
+    Readiness.BUSY: (Action.REFUSE, Action.FILL_BOX),
     Readiness.QUEUES: (Action.FILL_BOX, Action.FILL_BOX),
     Readiness.TYPING: (Action.REFUSE, Action.REFUSE),
     Readiness.PANEL: (Action.DISMISS, Action.DISMISS),
-    Readiness.DRAFT: (Action.REFUSE, Action.REFUSE),
+    Readiness.DRAFT: (Action.REFUSE, Action.FILL_BOX),
     Readiness.DIALOG: (Action.REFUSE, Action.REFUSE),
     Readiness.PASSWORD: (Action.REFUSE, Action.REFUSE),
-    Readiness.REPL: (Action.REFUSE, Action.REFUSE),
+    Readiness.REPL: (Action.REFUSE, Action.TYPE_LINE),
     Readiness.MODE: (Action.REFUSE, Action.LEAVE_MODE),
     Readiness.SYNCHRONIZED: (Action.REFUSE, Action.REFUSE),
     Readiness.INPUT_OFF: (Action.REFUSE, Action.REFUSE),
     Readiness.DENIED: (Action.DENY, Action.DENY),
     Readiness.DEAD: (Action.FAIL, Action.FAIL),
     Readiness.REPLACED: (Action.FAIL, Action.FAIL),
-    Readiness.UNKNOWN: (Action.REFUSE, Action.REFUSE),
+    Readiness.UNKNOWN: (Action.REFUSE, Action.TYPE_LINE),
 }
 """What is done in each readiness: plainly, and with ``--force``."""
 
@@ -154,24 +154,34 @@ def assess(facts: PaneFacts, tty: TtyFacts | None, profile: Profile | None, regi
 
 
 def _program(facts: PaneFacts, tty: TtyFacts, profile: Profile | None, registered: str) -> Readiness:
-    if tty.canonical:
-        return _line_reader(facts, tty) if tty.echo else Readiness.PASSWORD
-    if tty.shell_in_front:
+    kind = profile.kind if profile else ""
+    if tty.canonical and not tty.echo:
+        return Readiness.PASSWORD
+    if tty.shell_in_front and not tty.canonical:
         return _shell(facts, tty, registered)
-    if profile is None:
-        return Readiness.UNKNOWN
-    if profile.kind == "repl":
+    if kind == "repl":
         return Readiness.REPL
-    return _BOX_READINESS[read_box(facts, profile).state]
+    if tty.canonical:
+        # A program with an input box that reads lines has not drawn it yet, or works; what is typed now is lost or
+        # cut into lines.
+        return Readiness.BUSY if kind == "box" else _line_reader(facts, tty)
+    return _box(read_box(facts, profile), profile) if profile else Readiness.UNKNOWN
 
 
-_BOX_READINESS = {
-    BoxState.EMPTY: Readiness.EMPTY_BOX,
-    BoxState.FILLED: Readiness.DRAFT,
-    BoxState.BUSY: Readiness.BUSY,
-    BoxState.BLOCKED: Readiness.DIALOG,
-    BoxState.ABSENT: Readiness.UNKNOWN,
-}
+def _box(reading: BoxReading, profile: Profile) -> Readiness:
+    match reading.state:
+        case BoxState.EMPTY if reading.busy:
+            return Readiness.QUEUES if profile.box and profile.box.queues else Readiness.BUSY
+        case BoxState.EMPTY:
+            return Readiness.EMPTY_BOX
+        case BoxState.FILLED:
+            return Readiness.DRAFT
+        case BoxState.BLOCKED:
+            return Readiness.DIALOG
+        case BoxState.COVERED:
+            return Readiness.PANEL
+        case BoxState.ABSENT:
+            return Readiness.BUSY if reading.busy else Readiness.UNKNOWN
 
 
 def _flagged(facts: PaneFacts) -> Readiness | None:

@@ -172,3 +172,10 @@ def last_lines(facts: PaneFacts, count: int = 3) -> tuple[str, ...]:
 def waits_at_cursor(facts: PaneFacts, awaited: str) -> bool:
     """Tell whether squashed text stands right before the cursor: typed, and not submitted."""
     return bool(before_cursor(facts).strip()) and up_to_cursor(facts).endswith(awaited)
+
+
+def shown_above_prompt(facts: PaneFacts, text: str) -> str:
+    """Return what to write to a terminal so that text stands above the prompt, which is drawn again below it."""
+    prompt = facts.rows[facts.cursor_row] if facts.cursor_row < len(facts.rows) else ""
+    lines = text.replace("\n", "\r\n")
+    return f"\r\x1b[K\x1b[0m{lines}\r\n{prompt}\x1b[0m\x1b[{facts.cursor_x + 1}G"

@@ -3,7 +3,7 @@
 import msgspec
 
 from agentmesh.core.model import Message, Receipt, Slice
-from agentmesh.core.wire import Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews
+from agentmesh.core.wire import Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews, Withdraw
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -29,6 +29,14 @@ class Accept(msgspec.Struct, frozen=True):
     """Store a message for a pane of this host, and deliver it."""
 
     message: Message
+    patience: int
+    """Seconds that it may wait for its pane; 0: not at all."""
+
+
+class TakeBack(msgspec.Struct, frozen=True):
+    """Don't deliver a message any more, if that can still be."""
+
+    message: Message
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -43,7 +51,7 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Accept | Record | Close
+Command = Send | Greet | Learn | Accept | TakeBack | Record | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +75,10 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     match frame:
         case SliceNews(news) if news.host == session.peer.host:
             return session, [Learn(news)]
-        case Deliver(message):
-            return session, [Accept(message)]
+        case Deliver(message, patience):
+            return session, [Accept(message, patience)]
+        case Withdraw(message):
+            return session, [TakeBack(message)]
         case ReceiptNews(receipt) if receipt.host == session.peer.host:
             return session, [Record(receipt)]
         case Bye(reason):

@@ -47,6 +47,8 @@ class Deliver(msgspec.Struct, frozen=True):
 
     KIND: ClassVar[int] = 3
     message: Message
+    patience: Count = 0
+    """Seconds that it may wait for its pane from now on; 0: it is delivered at once or not at all."""
 
 
 class ReceiptNews(msgspec.Struct, frozen=True):
@@ -102,11 +104,20 @@ class Bye(msgspec.Struct, frozen=True):
     reason: str
 
 
-Frame = Hello | SliceNews | Deliver | ReceiptNews | Offer | Ready | Chunk | Dropped | Refusal | Bye
+class Withdraw(msgspec.Struct, frozen=True):
+    """A message that its sender takes back. It is never typed from then on, if it has not been yet."""
+
+    KIND: ClassVar[int] = 11
+    message: Message
+    """Whole: if it has not come yet, it is known when it does."""
+
+
+Frame = Hello | SliceNews | Deliver | ReceiptNews | Offer | Ready | Chunk | Dropped | Refusal | Bye | Withdraw
 
 # Append only: these numbers are spoken by other hosts, of other versions.
 _FRAMES: dict[int, type[Frame]] = {
-    frame.KIND: frame for frame in (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye)
+    frame.KIND: frame
+    for frame in (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw)
 }
 _RAW_KIND = Chunk.KIND
 _ENCODER = msgspec.json.Encoder()
@@ -165,7 +176,8 @@ class Decoder:
             if len(self._pending) < _LENGTH + length:
                 break
             kind = self._pending[_LENGTH]
-            body = bytes(self._pending[_LENGTH + 1 : _LENGTH + length])
+            with memoryview(self._pending) as pending:  # a chunk is copied once, not twice
+                body = bytes(pending[_LENGTH + 1 : _LENGTH + length])
             del self._pending[: _LENGTH + length]
             if (frame := _decode(kind, body)) is not None:
                 frames.append(frame)

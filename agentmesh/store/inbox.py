@@ -1,19 +1,20 @@
 """Messages that this host has accepted for its panes, and their journal. Each function runs in one transaction."""
 
 import sqlite3
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from agentmesh.core.delivery import Event, IllegalEvent, State, step
-from agentmesh.core.model import Message, Receipt
+from agentmesh.core.model import Letter, Message, Receipt
 from agentmesh.store import outbox
 
 _STORED = step(State.ACCEPTED, Event.STORE)
 
 
-def store(connection: sqlite3.Connection, message: Message) -> tuple[Receipt, bool]:
+def store(connection: sqlite3.Connection, message: Message, now: int) -> tuple[Receipt, bool]:
     """Take a message in, once. Returns its receipt, and whether it is new."""
-    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=_STORED)
+    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=_STORED, time=now)
     inserted = connection.execute(
         "INSERT OR IGNORE INTO inbox (id, address, state, message, receipt) VALUES (?, ?, ?, ?, ?)",
         (message.id, message.to, receipt.state, msgspec.json.encode(message), msgspec.json.encode(receipt)),
@@ -21,18 +22,18 @@ def store(connection: sqlite3.Connection, message: Message) -> tuple[Receipt, bo
     return (receipt, True) if inserted else (find(connection, message.id) or receipt, False)
 
 
-def accept_and_store(connection: sqlite3.Connection, message: Message) -> tuple[Receipt, bool]:
+def accept_and_store(connection: sqlite3.Connection, message: Message, now: int) -> tuple[Receipt, bool]:
     """Take a message of this host for a pane of this host, in one transaction."""
     outbox.accept(connection, message, _STORED)
-    return store(connection, message)
+    return store(connection, message, now)
 
 
-def advance(connection: sqlite3.Connection, receipt: Receipt, event: Event) -> Receipt:
+def advance(connection: sqlite3.Connection, receipt: Receipt, event: Event, now: int) -> Receipt:
     """Journal a step of a message's life, with what the receipt says now.
 
     Raises IllegalEvent, changing nothing, when the table has no such step, or another process has gone on meanwhile.
     """
-    advanced = msgspec.structs.replace(receipt, state=step(receipt.state, event))
+    advanced = msgspec.structs.replace(receipt, state=step(receipt.state, event), time=now)
     changed = connection.execute(
         "UPDATE inbox SET state = ?, receipt = ? WHERE id = ? AND state = ?",
         (advanced.state, msgspec.json.encode(advanced), advanced.id, receipt.state),
@@ -49,13 +50,36 @@ def find(connection: sqlite3.Connection, identifier: str) -> Receipt | None:
     return msgspec.json.decode(row[0], type=Receipt) if row else None
 
 
-def unended(connection: sqlite3.Connection) -> list[tuple[Message, Receipt]]:
+def unended(connection: sqlite3.Connection) -> list[Letter]:
     """Return the messages whose delivery was begun or not yet tried, oldest first."""
     rows = connection.execute(
-        "SELECT message, receipt FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
+        "SELECT message, receipt, read FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
         (State.STORED, State.PASTING, State.PASTED),
     )
+    return _decoded(rows)
+
+
+def listed(
+    connection: sqlite3.Connection, addresses: Collection[str] = (), words: str = "", *, unread: bool = False
+) -> list[Letter]:
+    """Return what came for some addresses, or for all, oldest first; with some words in it, or not marked as read."""
+    rows = connection.execute(
+        "SELECT message, receipt, read FROM inbox"
+        " WHERE (json_array_length(:addresses) = 0 OR address IN (SELECT value FROM json_each(:addresses)))"
+        " AND instr(lower(json_extract(CAST(message AS TEXT), '$.body')), lower(:words)) > 0"
+        " AND NOT (:unread AND read) ORDER BY rowid",
+        {"addresses": msgspec.json.encode(list(addresses)).decode(), "words": words, "unread": unread},
+    )
+    return _decoded(rows)
+
+
+def mark(connection: sqlite3.Connection, identifiers: Collection[str]) -> None:
+    """Mark messages as read."""
+    connection.executemany("UPDATE inbox SET read = 1 WHERE id = ?", [(identifier,) for identifier in identifiers])
+
+
+def _decoded(rows: Iterable[tuple[bytes, bytes, int]]) -> list[Letter]:
     return [
-        (msgspec.json.decode(message, type=Message), msgspec.json.decode(receipt, type=Receipt))
-        for message, receipt in rows
+        Letter(msgspec.json.decode(message, type=Message), msgspec.json.decode(receipt, type=Receipt), bool(read))
+        for message, receipt, read in rows
     ]

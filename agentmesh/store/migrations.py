@@ -23,6 +23,10 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX inbox_by_state ON inbox (state);
     """,
+    """
+    ALTER TABLE inbox ADD COLUMN read INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX inbox_by_address ON inbox (address);
+    """,
 )
 
 

@@ -1,16 +1,17 @@
 """Messages that this host must get out, and how far each got. Each function runs in one transaction."""
 
 import sqlite3
+from collections.abc import Iterable
 
 import msgspec
 
 from agentmesh.core.delivery import Event, State, is_end, step
-from agentmesh.core.model import Message, Receipt
+from agentmesh.core.model import Letter, Message, Receipt
 
 
 def accept(connection: sqlite3.Connection, message: Message, state: State = State.ACCEPTED) -> Receipt:
     """Take responsibility for a message; one for a pane of this host is stored in the same moment."""
-    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=state)
+    receipt = Receipt(id=message.id, to=message.to, host=message.host, state=state, time=message.sent)
     connection.execute(
         "INSERT INTO outbox (id, host, state, message, receipt) VALUES (?, ?, ?, ?, ?)",
         (message.id, message.host, receipt.state, msgspec.json.encode(message), msgspec.json.encode(receipt)),
@@ -19,22 +20,31 @@ def accept(connection: sqlite3.Connection, message: Message, state: State = Stat
 
 
 def record(connection: sqlite3.Connection, heard: Receipt) -> None:
-    """Note what the pane's host says of a message; of an unknown one, or after its end, nothing."""
+    """Note what the pane's host says of a message. After its end nothing changes, unless that was ignorance of ours."""
     current = find(connection, heard.id)
-    if current is not None and not is_end(current.state):
+    if current is None:
+        return
+    if not is_end(current.state) or (current.state is State.UNCERTAIN and is_end(heard.state)):
         _write(connection, heard)
 
 
-def advance(connection: sqlite3.Connection, message: Message, event: Event, detail: str) -> Receipt:
+def advance(connection: sqlite3.Connection, message: Message, event: Event, detail: str, now: int) -> Receipt:
     """End a message that its host has not spoken of. Returns the receipt; that of an earlier end stands."""
     current = find(connection, message.id)
     if current is None:
         raise LookupError(message.id)
     if is_end(current.state):
         return current
-    receipt = msgspec.structs.replace(current, state=step(current.state, event), detail=detail)
+    receipt = msgspec.structs.replace(current, state=step(current.state, event), detail=detail, time=now)
     _write(connection, receipt)
     return receipt
+
+
+def note(connection: sqlite3.Connection, identifier: str, detail: str) -> None:
+    """Say why a message waits."""
+    current = find(connection, identifier)
+    if current is not None and not is_end(current.state):
+        _write(connection, msgspec.structs.replace(current, detail=detail))
 
 
 def find(connection: sqlite3.Connection, identifier: str) -> Receipt | None:
@@ -43,13 +53,29 @@ def find(connection: sqlite3.Connection, identifier: str) -> Receipt | None:
     return msgspec.json.decode(row[0], type=Receipt) if row else None
 
 
-def unended(connection: sqlite3.Connection) -> list[Message]:
-    """Return the messages whose end isn't known, oldest first."""
+def listed(connection: sqlite3.Connection, *, ended: bool = False) -> list[Letter]:
+    """Return the messages whose end isn't known, or all that are kept, oldest first."""
+    states = [state.value for state in State if ended or not is_end(state)]
     rows = connection.execute(
-        "SELECT message FROM outbox WHERE state IN (?, ?, ?, ?) ORDER BY rowid",
-        (State.ACCEPTED, State.STORED, State.PASTING, State.PASTED),
+        "SELECT message, receipt FROM outbox WHERE state IN (SELECT value FROM json_each(?)) ORDER BY rowid",
+        (msgspec.json.encode(states).decode(),),
     )
-    return [msgspec.json.decode(row[0], type=Message) for row in rows]
+    return _decoded(rows)
+
+
+def starting_with(connection: sqlite3.Connection, prefix: str) -> list[Letter]:
+    """Return the messages whose id begins so."""
+    rows = connection.execute(
+        "SELECT message, receipt FROM outbox WHERE substr(id, 1, ?) = ? ORDER BY rowid", (len(prefix), prefix)
+    )
+    return _decoded(rows)
+
+
+def _decoded(rows: Iterable[tuple[bytes, bytes]]) -> list[Letter]:
+    return [
+        Letter(msgspec.json.decode(message, type=Message), msgspec.json.decode(receipt, type=Receipt))
+        for message, receipt in rows
+    ]
 
 
 def _write(connection: sqlite3.Connection, receipt: Receipt) -> None:

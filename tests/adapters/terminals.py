@@ -3,7 +3,7 @@
 import os
 import pty
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,13 +42,13 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*program: str, home: Path) -> Iterator[Terminal]:
+def terminal(*program: str, home: Path, environment: Mapping[str, str] = {}) -> Iterator[Terminal]:
     """Run a program on a terminal of its own, until the block ends."""
     near, far = pty.openpty()
     os.set_blocking(near, False)
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "PS1": "$ ", "TERM": "dumb", "LANG": "C.UTF-8"}
+    plain = {"HOME": str(home), "PATH": os.environ["PATH"], "PS1": "$ ", "TERM": "dumb", "LANG": "C.UTF-8"}
     command = ["setsid", "--ctty", *program]
-    with subprocess.Popen(command, stdin=far, stdout=far, stderr=far, env=environment, cwd=home) as process:
+    with subprocess.Popen(command, stdin=far, stdout=far, stderr=far, env=plain | {**environment}, cwd=home) as process:
         path = os.ttyname(far)
         os.close(far)
         try:

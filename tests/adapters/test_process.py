@@ -18,6 +18,7 @@ from agentmesh.adapters.process import (
     read_table,
     until_ended,
 )
+from agentmesh.config import Paths, load_profiles
 from tests.adapters.terminals import terminal
 from tests.eventually import eventually
 
@@ -107,7 +108,7 @@ async def test_the_end_of_a_process_is_told_at_once() -> None:
         (a_process("claude", name="node"), ["claude", "node"]),
         (a_process("2.1.197", name="claude"), ["2.1.197", "claude"]),
         (a_process("/usr/bin/python3.11", "-m", "aider", name="python3.11"), ["aider"]),
-        (a_process("python3", name="python3"), ["python3"]),
+        (a_process("python3", name="python3"), ["python3", "python"]),
         (a_process("bash", "/usr/local/bin/claude", name="bash"), ["claude"]),
         (a_process("-zsh", name="zsh"), ["zsh"]),
         (a_process("nodejs", "/usr/bin/qwen", name="node"), ["qwen"]),
@@ -141,3 +142,49 @@ def test_a_process_is_known_by_its_program_or_the_script_it_runs(process: Proces
 )
 def test_a_shell_is_interactive_unless_it_runs_something(arguments: list[str], *, is_shell: bool) -> None:
     assert is_interactive_shell(a_process(*arguments), SHELLS) == is_shell
+
+
+NODE, MODULES = "/usr/bin/node", "/usr/lib/node_modules"
+
+
+@pytest.mark.parametrize(
+    ("process", "profile"),
+    [
+        (a_process("claude"), "claude"),
+        (a_process("/home/u/.local/share/claude/versions/2.1.197"), "claude"),
+        (a_process(f"{MODULES}/@anthropic-ai/claude-code/bin/claude.exe", name="claude.exe"), "claude"),
+        (a_process("node", f"{MODULES}/@anthropic-ai/claude-code/cli.js"), "claude"),
+        (a_process("node", "/usr/bin/codex"), "codex"),
+        (a_process(f"{MODULES}/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex"), "codex"),
+        (a_process("node", "/usr/bin/gemini"), "gemini"),
+        (a_process(NODE, "--max-old-space-size=12052", f"{MODULES}/.bin/gemini"), "gemini"),
+        (a_process("node", f"{MODULES}/@google/gemini-cli/bundle/gemini.js"), "gemini"),
+        (a_process("node", f"{MODULES}/@google/gemini-cli/dist/index.js", name="MainThread"), "gemini"),
+        (a_process("node", "/usr/bin/copilot", name="MainThread"), "copilot"),
+        (a_process(f"{MODULES}/@github/copilot-linux-x64/copilot", name="MainThread"), "copilot"),
+        (a_process("node", f"{MODULES}/@github/copilot/npm-loader.js"), "copilot"),
+        (a_process("node", "/usr/bin/qwen"), "qwen"),
+        (a_process("node", "-r", "./patch.js", f"{MODULES}/@qwen-code/qwen-code/cli.js"), "qwen"),
+        (a_process("opencode"), "opencode"),
+        (a_process(f"{MODULES}/opencode-ai/bin/opencode.exe", name="opencode.exe"), "opencode"),
+        (a_process("/usr/lib/opencode/bin/.opencode"), "opencode"),
+        (a_process("/usr/bin/python3", "/home/u/.local/bin/aider", name="aider"), "aider"),
+        (a_process("python", "-m", "aider", name="python"), "aider"),
+        (a_process("python3.12", "-X", "dev", "/usr/lib/python3/site-packages/aider/__main__.py"), "aider"),
+        (a_process("python3.12"), "python"),
+        (a_process("/usr/bin/python3", "/usr/bin/ipython3", name="ipython3"), "python"),
+        (a_process("node"), "node"),
+        (a_process("-zsh", name="zsh"), "zsh"),
+        (a_process("node", "server.js"), None),
+        (a_process("/opt/versions/3.2", name="3.2"), None),
+        (a_process("vim", "claude"), None),
+        (a_process("python3", "claude_stats.py"), None),
+    ],
+)
+def test_a_program_is_known_by_its_profile_however_it_is_installed(
+    process: Process, profile: str | None, tmp_path: Path
+) -> None:
+    profiles = load_profiles(Paths(tmp_path)).values()
+    by_name = {name: profile.name for profile in profiles for name in profile.processes}
+    found = [by_name[name] for name in names(process) if name in by_name]
+    assert found[:1] == ([profile] if profile else [])

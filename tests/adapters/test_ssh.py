@@ -76,6 +76,31 @@ async def test_a_mebibyte_crosses_whole(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "cipher"),
+    [("", "aes256-gcm@openssh.com"), ("  Ciphers chacha20-poly1305@openssh.com\n", "chacha20-poly1305@openssh.com")],
+    ids=["default", "the user's own"],
+)
+async def test_the_cipher_is_the_quick_one_unless_the_user_says_otherwise(home: Path, own: str, cipher: str) -> None:
+    used: list[str] = []
+
+    class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            self.connection = conn
+
+        def auth_completed(self) -> None:
+            used.append(self.connection.get_extra_info("recv_cipher"))
+
+    keys = {"server_host_keys": str(home / "host_key"), "authorized_client_keys": str(home / "authorized_keys")}
+    async with asyncssh.listen("127.0.0.1", 0, server_factory=Server, **keys) as server:
+        configure(home, server.get_port())
+        with (home / ".ssh" / "config").open("a") as config:
+            config.write(own)
+        async with dialled("worker"):
+            pass
+    assert used == [cipher]
+
+
+@pytest.mark.parametrize(
     "request_of_a_session",
     [
         {"command": "touch harm"},

@@ -4,16 +4,20 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agentmesh.adapters.process import until_ended
 from agentmesh.adapters.tmux import TmuxServer, find_sockets, socket_folder
 from agentmesh.config import hooks_file
+from agentmesh.core.place import Landmark
 from agentmesh.core.screen import PaneFacts, plain
 from agentmesh.errors import PaneGone, TmuxFailed
+from tests.adapters.terminals import terminal
 from tests.eventually import eventually
 from tests.tmux import RealTmux
 
@@ -269,7 +273,8 @@ async def test_enter_submits_what_was_pasted(tmux: RealTmux, server: TmuxServer)
     pane = tmux.ask("dev:", "#{pane_id}")
     seen = await server.look(pane)
     await server.paste(pane, "hello", "f" * 32, seen, history=0)
-    assert await server.press_enter(pane, seen, history=0) is not None
+    eventually(lambda: tmux.screen(pane) == "hello", "the text is echoed")
+    assert await server.press_enter(pane, await server.look(pane), None) is not None
     eventually(lambda: tmux.screen(pane) == "hello\nhello", "cat repeats it", lambda: tmux.screen(pane))
 
 
@@ -280,7 +285,7 @@ async def test_a_paste_into_a_dead_pane_is_refused_and_the_server_lives(tmux: Re
     os.kill(seen.pid, signal.SIGKILL)
     eventually(lambda: tmux.ask(pane, "#{pane_dead}") == "1", "the pane is dead")
     assert await server.paste(pane, "hello", "f" * 32, seen, history=0) is None
-    assert await server.press_enter(pane, seen, history=0) is None
+    assert await server.press_enter(pane, seen, None) is None
     assert tmux.run("list-buffers") == ""
     assert (await server.look(pane)).dead
 
@@ -302,7 +307,7 @@ async def test_a_pane_that_changed_since_it_was_seen_is_left_as_it_is(
     tmux.run(*change)
     eventually(lambda: tmux.ask(pane, "#{pane_current_command}") == "cat", "the name of the program is the same")
     assert await server.paste(pane, "hello", "f" * 32, seen, history=0) is None
-    assert await server.press_enter(pane, seen, history=0) is None
+    assert await server.press_enter(pane, seen, None) is None
     tmux.run("copy-mode", "-q", "-t", pane)
     assert tmux.screen(pane) == ""
     assert tmux.ask(pane, "#{cursor_y}") == "0"
@@ -316,6 +321,67 @@ async def test_another_program_in_front_is_a_change(tmux: RealTmux, server: Tmux
     eventually(lambda: tmux.ask(pane, "#{pane_current_command}") == "sleep", "another program is in front")
     assert await server.paste(pane, "hello", "f" * 32, seen, history=0) is None
     assert "hello" not in tmux.screen(pane)
+
+
+async def test_a_cursor_that_moved_since_it_was_seen_is_a_change(tmux: RealTmux, server: TmuxServer) -> None:
+    pane = tmux.ask("dev:", "#{pane_id}")
+    seen = await server.look(pane)
+    tmux.run("send-keys", "-t", pane, "mine")
+    eventually(lambda: tmux.screen(pane) == "mine", "it is echoed")
+    assert await server.paste(pane, "hello", "f" * 32, seen, history=0) is None
+    assert await server.press_enter(pane, seen, None) is None
+    assert tmux.screen(pane) == "mine"
+
+
+DIALOG = r"printf '\033[H\033[J a text that waits'; read -r _; printf '\033[H\033[J question'; printf '\033[1;19H'; cat"
+
+
+async def test_a_key_is_pressed_only_while_its_landmark_stands_in_its_row(tmux: RealTmux, server: TmuxServer) -> None:
+    pane = tmux.new_window("dialog", "sh", "-c", DIALOG)
+    eventually(lambda: "waits" in tmux.screen(pane), "the text is drawn")
+    seen = await server.look(pane)
+    assert await server.press(pane, "x", seen, Landmark("text that waits", 2)) is None
+    assert await server.press(pane, "x", seen, Landmark("another text", 1)) is None
+    assert await server.press_enter(pane, seen, Landmark("text that waits", 1)) is not None
+    eventually(lambda: "question" in tmux.screen(pane), "a dialog stands there", lambda: tmux.screen(pane))
+    now = await server.look(pane)
+    assert (now.cursor_x, now.cursor_y) == (seen.cursor_x, seen.cursor_y)
+    here = msgspec.structs.replace(seen, command=now.command)
+    assert await server.press_enter(pane, here, Landmark("text that waits", 1)) is None
+    assert await server.give_return(pane, "f" * 32, here, Landmark("text that waits", 1)) is None
+    assert await server.give_return(pane, "f" * 32, here, Landmark("question", 1)) is not None
+    eventually(lambda: tmux.ask(pane, "#{cursor_y}") == "2", "only that reached it")
+
+
+# A person at the keyboard.
+
+
+async def test_a_key_that_a_person_pressed_in_a_pane_is_seen_there_alone(tmux: RealTmux, server: TmuxServer) -> None:
+    pane = tmux.ask("dev:first", "#{pane_id}")
+    tmux.run("split-window", "-d", "-t", pane, "cat")
+    other = tmux.run("list-panes", "-t", "dev:first", "-F", "#{pane_id}").split()[1]
+    assert (await server.look(pane)).typed == 0
+    with terminal("tmux", "attach", "-t", "dev", home=tmux.home, environment=tmux.environment) as client:
+        eventually(lambda: b"dev" in client.show(), "the client shows the session", client.show)
+        came = await until_typed(server, pane, 0)
+        assert (await server.look(other)).typed == 0
+        eventually(lambda: time.time() > came + 1, "a second has passed")
+        await server.paste(pane, "ours", "f" * 32, await server.look(pane), history=0)
+        tmux.run("send-keys", "-t", pane, "ours")
+        eventually(lambda: "oursours" in tmux.screen(pane), "both are echoed")
+        assert (await server.look(pane)).typed == came
+        client.type("k")
+        pressed = await until_typed(server, pane, came)
+        assert abs((await server.look(pane)).time - pressed) < 60
+        assert (await server.look(other)).typed == 0
+
+
+async def until_typed(server: TmuxServer, pane: str, before: int) -> int:
+    """Wait until a pane was typed in later than before, and return when."""
+    async with asyncio.timeout(10):
+        while (typed := (await server.look(pane)).typed) <= before:
+            pass
+    return typed
 
 
 async def test_a_mode_can_be_left(tmux: RealTmux, server: TmuxServer) -> None:

@@ -5,15 +5,15 @@ Exit codes: 0 every target is reached, 1 one is missed, 2 nothing could be measu
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import deliveries, stopwatch, table
+from tests.bench import deliveries, drops, stopwatch, table, throughput
 from tests.bench.figure import Figure, Spread
 from tests.bench.scene import Scene, two_hosts
 from tests.e2e.hosts import Host, obstacle
 
-PATIENCE = 100.0
+PATIENCE = 600.0
 """Seconds that the runs of one figure may take."""
 
 
@@ -24,18 +24,25 @@ def main() -> int:
         return 2
     _show(*table.heading())
     with two_hosts() as scene:
+
+        def present(figure: Figure, receiver: Host, body: str) -> bool:
+            # The terminal echoes each message once, and cat writes it once more.
+            times = 2 * (figure.warm_ups + figure.rounds)
+            return _present(scene, figure, lambda: scene.expect_lines(receiver, body, times))
+
         reached = [
-            _present(scene, deliveries.to_another_host(scene), scene.there),
-            _present(scene, deliveries.to_this_host(scene), scene.here),
+            present(deliveries.to_another_host(scene), scene.there, deliveries.BODY),
+            present(deliveries.to_this_host(scene), scene.here, deliveries.BODY),
+            present(drops.to_another_host(scene), scene.there, drops.BODY),
+            _present(scene, throughput.to_many_panes(scene), lambda: throughput.expect_order(scene)),
         ]
     return 0 if all(reached) else 1
 
 
-def _present(scene: Scene, figure: Figure, receiver: Host) -> bool:
-    """Measure a figure and print it; returns whether its targets are reached."""
+def _present(scene: Scene, figure: Figure, prove: Callable[[], None]) -> bool:
+    """Measure a figure, prove that the work was done, and print it; returns whether its targets are reached."""
     spreads = _measured(scene.here, figure)
-    # The terminal echoes each message once, and cat writes it once more.
-    scene.expect_lines(receiver, deliveries.BODY, 2 * (figure.warm_ups + figure.rounds))
+    prove()
     _show(*table.rows(figure, spreads))
     return figure.is_reached(spreads)
 

@@ -53,7 +53,7 @@ class Scene:
         """See that so many lines of the pane that messages go to end like this. Raises TimeoutError."""
 
         def have_come() -> bool:
-            screen = host.run("tmux", "capture-pane", "-p", "-S", "-", "-t", f"{SESSION}:{_READER}").stdout
+            screen = host.run("tmux", "capture-pane", "-p", "-J", "-S", "-", "-t", f"{SESSION}:{_READER}").stdout
             return sum(line.endswith(ending) for line in screen.splitlines()) == number
 
         wait_until(have_come, f"{number} lines on {host.name} end with {ending!r}")

@@ -1,6 +1,7 @@
 """Time whole processes, from spawn to end, each kind in its turn. Run by its path inside a host; imports no sibling.
 
-Standard input is a JSON object: `warm_ups`, `rounds`, and in `courses` for each name the commands that make one run.
+Standard input is a JSON object: `warm_ups`, `rounds`, and in `courses` for each name the commands that make one run;
+`{round}` in a command's words is the number of the round, from 0.
 Standard output is a JSON object: for each name the seconds that each run took, in the order of the rounds.
 """
 
@@ -25,7 +26,7 @@ def measure(courses: Mapping[str, Course], warm_ups: int, rounds: int) -> dict[s
     taken: dict[str, list[float]] = {name: [] for name in courses}
     for number in range(-warm_ups, rounds):
         for name, course in courses.items():
-            seconds = _run(course)
+            seconds = _run([[word.replace("{round}", str(number)) for word in command] for command in course])
             if number >= 0:
                 taken[name].append(seconds)
     return taken

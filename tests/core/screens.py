@@ -1,5 +1,7 @@
 """Screens to judge: small ones, and recorded ones with changes."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from agentmesh.core.screen import PaneFacts, plain
@@ -23,3 +25,8 @@ def overwritten(facts: PaneFacts, first: int, *rows: str, **changes: object) -> 
     drawn = list(facts.rows) + [""] * (first + len(rows) - len(facts.rows))
     drawn[first : first + len(rows)] = rows
     return msgspec.structs.replace(facts, rows=tuple(drawn), **changes)
+
+
+def retouched(facts: PaneFacts, number: int, change: Callable[[str], str]) -> PaneFacts:
+    """Return a screen with one row changed."""
+    return overwritten(facts, number, change(facts.rows[number]))

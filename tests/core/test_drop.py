@@ -10,8 +10,15 @@ from agentmesh.core.drop import announcement, numbered, safe_name
 
 # Not UTF-8 either: a file's name is bytes, and Python shows odd ones as lone surrogates.
 hostile = st.lists(
-    st.one_of(st.text(), st.sampled_from([*"./\\-~ \n\x1b\x00\udcff", "é" * 90, "x" * 150]), st.text(max_size=1)),
+    st.one_of(
+        st.text(),
+        st.sampled_from([*"./\\-~ \n\x1b\x00\udcff\u202e\u2028\u2066", "é" * 90, "x" * 150]),
+        st.text(max_size=1),
+    ),
 ).map("".join)
+
+TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Classes of characters that turn the direction of what follows, so that a name reads as another."""
 
 
 @given(hostile, st.integers(1, 10_000))
@@ -21,7 +28,8 @@ def test_a_safe_name_is_one_harmless_component(text: str, number: int) -> None:
     assert not name.startswith((".", "-", " "))
     assert len(name.encode()) <= 255
     assert not set(name) & set("/\\\0")
-    assert not [character for character in name if unicodedata.category(character) == "Cc"]
+    assert not [character for character in name if unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"}]
+    assert not [character for character in name if unicodedata.bidirectional(character) in TURNING]
 
 
 @given(hostile)
@@ -45,6 +53,8 @@ def test_an_ordinary_name_stands_as_it_is(name: str) -> None:
         ("-rf", "rf"),
         ("x" * 300 + ".patch", "x" * 194 + ".patch"),
         ("e\u0301", "é"),
+        ("invoice\u202efdp.exe", "invoice-fdp.exe"),
+        ("two\u2028lines", "two-lines"),
     ],
 )
 def test_a_dangerous_name_is_made_harmless(name: str, safe: str) -> None:
@@ -59,3 +69,4 @@ def test_numbered_names_of_one_name_are_distinct(name: str, first: int, second: 
 def test_an_announcement_is_exact() -> None:
     assert announcement("~/.agent-inbox/me/a.txt", 1234, "") == "file dropped at ~/.agent-inbox/me/a.txt (1234 bytes)"
     assert announcement("/a", 1, "look") == "file dropped at /a (1 bytes): look"
+    assert announcement("/a.tar", 1, "look", folder=True) == "file dropped at /a.tar (1 bytes, tar of a folder): look"

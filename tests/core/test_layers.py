@@ -37,7 +37,7 @@ RULES = {
     "config": Rule(_names("core errors")),
     "agent": Rule(_names("agent store adapters core config errors __version__")),
     "cli": Rule(_names("cli core config errors adapters.ipc __version__"), late=_names("agent")),
-    "cli.wire": Rule(_names("cli core config errors adapters.ipc adapters.bridge"), late=_names("agent")),
+    "cli.wire": Rule(_names("notify adapters.bridge"), late=_names("agent config")),
     "notify": Rule(_names(""), late=_names("agent"), standard=_names("_socket posix sys")),
     "__main__": Rule(_names(""), late=_names("cli")),
     "__init__": Rule(_names("")),
@@ -50,7 +50,7 @@ OUTSIDERS = {
     "watchfiles": _names("adapters"),
     "typer": _names("cli"),
     "rich": _names("cli"),
-    "tomlkit": _names("config adapters.files"),
+    "tomlkit": _names("config adapters.slices"),
     "msgspec": _names("core store adapters config agent cli"),
 }
 """Packages of others, and where alone each may be imported."""

@@ -16,21 +16,6 @@ FULL_SCREEN = a_tty("x", canonical=False, echo=False, alone=False, reading=False
 AT_PROMPT = a_tty("bash", canonical=False, echo=False, shell_in_front=True, alone=True, reading=False)
 BEHIND_A_SHELL = a_tty("sleep", alone=False, reading=False)
 
-STATES = {
-    "idle": Readiness.EMPTY_BOX,
-    "after-submit": Readiness.EMPTY_BOX,
-    "busy": Readiness.BUSY,
-    "busy-queued": Readiness.BUSY,
-    "half": Readiness.DRAFT,
-    "multi": Readiness.DRAFT,
-    "draft": Readiness.DRAFT,
-    "long10k-in-box": Readiness.DRAFT,
-    "approval": Readiness.DIALOG,
-    "ask": Readiness.DIALOG,
-    "trust": Readiness.DIALOG,
-}
-"""What the recordings of a program with a known box show, by the state in their names."""
-
 OTHERS: Mapping[str, tuple[TtyFacts | None, str, Readiness]] = {
     "cat-idle": (a_tty("cat", alone=False), "", Readiness.READS_LINES),
     "sleepjob-idle": (BEHIND_A_SHELL, "", Readiness.NOT_READING),
@@ -46,32 +31,47 @@ OTHERS: Mapping[str, tuple[TtyFacts | None, str, Readiness]] = {
 }
 """The kernel's word on each other recording (PANES.md, section 2), its profile, and what it is."""
 
-BOXED = [name for name in recordings.names() if name.startswith(("claude-", "codex-"))]
-UNDESCRIBED = [name for name in recordings.names() if name.startswith(("copilot-", "gemini-"))]
+BOXED = [name for name in recordings.names() if recordings.state_of(name)]
 
 
 def judge(facts: PaneFacts, tty: TtyFacts | None, profile: str = "", registered: str = "") -> Readiness:
     return assess(facts, tty, recordings.profile(profile) if profile else None, registered)
 
 
-def program_of(name: str) -> str:
-    return name.partition("-")[0]
+def expected(name: str) -> Readiness:
+    """Return what a program with a known box is, by the state in its recording's name."""
+    state, box = recordings.state_of(name), recordings.profile(recordings.program_of(name)).box
+    assert box
+    if state in recordings.IDLE:
+        return Readiness.EMPTY_BOX
+    if state in recordings.WORKING:
+        return Readiness.QUEUES if box.queues else Readiness.BUSY
+    return Readiness.DIALOG if state in recordings.DIALOGS else Readiness.DRAFT
 
 
 def test_every_recording_is_judged_here() -> None:
-    assert sorted([*BOXED, *UNDESCRIBED, *OTHERS]) == recordings.names()
-    assert len(BOXED) > 15
+    assert sorted([*BOXED, *OTHERS]) == recordings.names()
+    assert len(BOXED) > 35
 
 
 @pytest.mark.parametrize("name", BOXED)
 def test_a_known_box_is_what_its_recording_says(name: str) -> None:
-    program, _, state = name.partition("-")
-    assert judge(recordings.load(name), FULL_SCREEN, program, registered=program) is STATES[state]
+    program = recordings.program_of(name)
+    assert judge(recordings.load(name), FULL_SCREEN, program, registered=program) is expected(name)
 
 
-@pytest.mark.parametrize("name", UNDESCRIBED)
-def test_a_box_that_is_not_described_is_never_typed_into(name: str) -> None:
-    assert judge(recordings.load(name), FULL_SCREEN, program_of(name)) in {Readiness.UNKNOWN, Readiness.DIALOG}
+@pytest.mark.parametrize("name", BOXED)
+@pytest.mark.parametrize(("echo", "readiness"), [(True, Readiness.BUSY), (False, Readiness.PASSWORD)])
+def test_a_box_is_not_typed_into_while_its_terminal_collects_lines(
+    name: str, readiness: Readiness, *, echo: bool
+) -> None:
+    tty = msgspec.structs.replace(FULL_SCREEN, canonical=True, echo=echo)
+    assert judge(recordings.load(name), tty, recordings.program_of(name)) is readiness
+
+
+def test_a_program_that_is_busy_and_shows_no_box_is_busy() -> None:
+    facts = with_rows(CODEX, title="⠋ codex")
+    assert judge(facts, FULL_SCREEN, "codex") is Readiness.BUSY
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -80,16 +80,9 @@ def test_an_ordinary_program_is_what_its_recording_says(name: str) -> None:
     assert judge(recordings.load(name), tty, profile) is readiness
 
 
-@pytest.mark.parametrize("name", [*BOXED, *UNDESCRIBED])
-@pytest.mark.parametrize("other", ["claude", "codex"])
-def test_one_program_s_box_is_not_another_s(name: str, other: str) -> None:
-    if program_of(name) != other:
-        assert judge(recordings.load(name), FULL_SCREEN, other) is not Readiness.EMPTY_BOX
-
-
 @pytest.mark.parametrize("name", [name for name in recordings.names() if name != "dead-idle"])
 def test_what_the_kernel_does_not_confirm_is_unknown(name: str) -> None:
-    profile = program_of(name) if name in BOXED else ""
+    profile = recordings.program_of(name) if name in BOXED else ""
     assert judge(recordings.load(name), None, profile) is Readiness.UNKNOWN
 
 
@@ -150,8 +143,8 @@ def test_one_typed_character_is_a_draft(text: str, cursor_x: int) -> None:
         (overwritten(CLAUDE, CLAUDE.cursor_y - 1, ""), "claude", Readiness.UNKNOWN),
         (overwritten(CLAUDE, CLAUDE.cursor_y + 1, ""), "claude", Readiness.UNKNOWN),
         (overwritten(CLAUDE, CLAUDE.cursor_y + 2, *["a sub-agent"] * 9), "claude", Readiness.UNKNOWN),
-        (overwritten(CLAUDE, CLAUDE.cursor_y + 2, "  esc to interrupt"), "claude", Readiness.BUSY),
-        (msgspec.structs.replace(CLAUDE, title="⠂ Claude Code"), "claude", Readiness.BUSY),
+        (overwritten(CLAUDE, CLAUDE.cursor_y + 2, "  esc to interrupt"), "claude", Readiness.QUEUES),
+        (msgspec.structs.replace(CLAUDE, title="⠂ Claude Code"), "claude", Readiness.QUEUES),
         (msgspec.structs.replace(CODEX, cursor_visible=False), "codex", Readiness.UNKNOWN),
         (overwritten(CODEX, CODEX.cursor_y, "› Ask"), "codex", Readiness.UNKNOWN),
         (msgspec.structs.replace(CODEX, title="[ . ] Action Required | codex"), "codex", Readiness.DIALOG),
@@ -318,10 +311,11 @@ def test_plainly_only_empty_boxes_and_line_readers_are_typed_into() -> None:
     assert typed == {Readiness.EMPTY_BOX, Readiness.QUEUES, Readiness.READS_LINES}
 
 
-def test_force_also_types_at_shell_prompts_and_ahead_of_programs() -> None:
+def test_force_types_wherever_only_a_draft_or_a_program_is_in_the_way() -> None:
     typed = {readiness for readiness in Readiness if action_for(readiness, force=True) in TYPING}
     plainly = {Readiness.EMPTY_BOX, Readiness.QUEUES, Readiness.READS_LINES}
-    assert typed == plainly | {Readiness.SHELL, Readiness.NOT_READING}
+    in_the_way = {Readiness.BUSY, Readiness.DRAFT, Readiness.REPL, Readiness.UNKNOWN}
+    assert typed == plainly | in_the_way | {Readiness.SHELL, Readiness.NOT_READING}
 
 
 def test_a_message_at_a_shell_prompt_is_shown_and_not_typed() -> None:

@@ -12,10 +12,11 @@ from agentmesh.core.session import (
     Record,
     Send,
     Session,
+    TakeBack,
     opening,
     receive,
 )
-from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews
+from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews, Withdraw
 from tests.core.examples import a_message, a_receipt, a_slice
 
 HELLO = Hello(host="worker", version="1")
@@ -63,7 +64,8 @@ def test_a_newer_peer_that_still_speaks_our_protocol_is_greeted() -> None:
         (SliceNews(a_slice(host="worker")), [Learn(a_slice(host="worker"))]),
         (SliceNews(a_slice(host="third")), []),
         (SliceNews(a_slice(host="hub")), []),
-        (Deliver(a_message()), [Accept(a_message())]),
+        (Deliver(a_message(), 7), [Accept(a_message(), 7)]),
+        (Withdraw(a_message()), [TakeBack(a_message())]),
         (ReceiptNews(a_receipt(host="worker")), [Record(a_receipt(host="worker"))]),
         (ReceiptNews(a_receipt(host="third")), []),
         (Chunk(b"x"), []),

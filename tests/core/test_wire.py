@@ -21,6 +21,7 @@ from agentmesh.core.wire import (
     ReceiptNews,
     Refusal,
     SliceNews,
+    Withdraw,
     encode,
 )
 from agentmesh.errors import ProtocolError
@@ -29,7 +30,8 @@ from tests.core.examples import a_message, a_slice, ids, messages, numbers, rece
 frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Hello, host=texts, version=texts, oldest=numbers, newest=numbers, channel=texts),
     st.builds(SliceNews, slices),
-    st.builds(Deliver, messages),
+    st.builds(Deliver, messages, st.integers(0, 10**6)),
+    st.builds(Withdraw, messages),
     st.builds(ReceiptNews, receipts),
     st.builds(Offer, sender=texts, name=texts, size=numbers, sha256=st.tuples(ids, ids).map("".join)),
     st.builds(Ready, numbers),
@@ -68,7 +70,7 @@ def test_a_cut_frame_is_kept_until_the_rest_comes(frame: Frame, cut: int) -> Non
     assert decoder.pending == first
 
 
-@pytest.mark.parametrize("kind", [0, 11, 99, 255])
+@pytest.mark.parametrize("kind", [0, 12, 99, 255])
 def test_an_unknown_kind_is_passed_over(kind: int) -> None:
     assert Decoder().feed(raw(kind, "whatever") + encode(Ready(7))) == [Ready(7)]
 
@@ -159,6 +161,6 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    kinds = (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye)
-    assert [kind.KIND for kind in kinds] == list(range(1, 11))
+    kinds = (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw)
+    assert [kind.KIND for kind in kinds] == list(range(1, 12))
     assert encode(SliceNews(a_slice()))[4] == 2

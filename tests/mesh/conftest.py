@@ -29,6 +29,16 @@ def host(root: Path) -> Iterator[LocalHost]:
         host.end()
 
 
+@pytest.fixture
+def fresh(root: Path, request: pytest.FixtureRequest) -> Iterator[LocalHost]:
+    """Yield a host of the test's own, its agent not yet running."""
+    host = LocalHost(f"h{abs(hash(request.node.name)) % 10**6}", root)
+    try:
+        yield host
+    finally:
+        host.end()
+
+
 @pytest.fixture(scope="module")
 def pair(root: Path) -> Iterator[tuple[LocalHost, LocalHost]]:
     with ExitStack() as life:

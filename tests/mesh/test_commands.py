@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,16 +19,6 @@ from tests.mesh.local import LocalHost
 pytestmark = pytest.mark.tmux
 
 SMOKE = Path(__file__).with_name("smoke.sh")
-
-
-@pytest.fixture
-def fresh(root: Path, request: pytest.FixtureRequest) -> Iterator[LocalHost]:
-    """Yield a host of the test's own, its agent not yet running."""
-    host = LocalHost(f"h{abs(hash(request.node.name)) % 10**6}", root)
-    try:
-        yield host
-    finally:
-        host.end()
 
 
 def run_in_pane(host: LocalHost, pane: str, command: str) -> str:
@@ -183,8 +172,8 @@ def test_a_message_that_was_being_typed_at_the_crash_is_never_typed_again(fresh:
     message = Message(id="a" * 32, sender="x", to=address, host=fresh.name, body="twice?", sent=2**31)
     database = fresh.agents / "mesh.db"
     with sqlite3.connect(database) as connection:
-        receipt, _ = inbox.accept_and_store(connection, message)
-        inbox.advance(connection, receipt, Event.PASTE)
+        receipt, _ = inbox.accept_and_store(connection, message, 0)
+        inbox.advance(connection, receipt, Event.PASTE, 0)
     connection.close()
     fresh.start()
 

@@ -85,7 +85,7 @@ async def test_what_was_written_is_there_when_it_is_opened_again(path: Path) -> 
     async with open_database(path) as database:
         await database.write(outbox.accept, a_message())
     async with open_database(path) as database:
-        assert await database.write(outbox.unended) == [a_message()]
+        assert [letter.message for letter in await database.write(outbox.listed)] == [a_message()]
 
 
 @pytest.mark.parametrize("kind", ["missing folder", "folder", "no database"])
@@ -107,7 +107,7 @@ async def test_a_transaction_that_raises_changes_nothing(database: Database) -> 
     with pytest.raises(LookupError):
         await database.write(half)
     await database.write(outbox.accept, a_message(2))
-    assert await database.write(outbox.unended) == [a_message(2)]
+    assert [letter.message for letter in await database.write(outbox.listed)] == [a_message(2)]
 
 
 async def test_a_broken_statement_is_a_failure_of_the_store(database: Database) -> None:
@@ -128,7 +128,7 @@ async def test_what_was_told_to_be_written_survives_a_hard_kill(path: Path) -> N
     told = max([told, *map(int, (await process.stdout.read()).split())])
     await process.wait()
     async with open_database(path) as database:
-        kept = await database.write(outbox.unended)
+        kept = [letter.message for letter in await database.write(outbox.listed)]
     # At most the one that was being written when the kill came may be there besides.
     assert [message.id for message in kept[: told + 1]] == [a_message(number).id for number in range(told + 1)]
     assert len(kept) - (told + 1) in {0, 1}
@@ -156,7 +156,7 @@ async def test_two_processes_write_without_loss(path: Path) -> None:
         assert process.stdout is not None
         await process.stdout.read()
     async with open_database(path) as database:
-        kept = {message.id for message in await database.write(outbox.unended)}
+        kept = {message.id for message in [letter.message for letter in await database.write(outbox.listed)]}
     assert kept == {a_message(first + number).id for first in (0, 1000) for number in range(50)}
 
 

@@ -1,0 +1,131 @@
+"""agentmesh outbox, inbox, log: the messages that are kept here, and what happened to them."""
+
+import time
+from collections import deque
+from datetime import datetime
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from agentmesh.cli.ask import ask, ask_for
+from agentmesh.cli.table import console
+from agentmesh.config import Paths
+from agentmesh.core.model import Letter
+from agentmesh.core.text import printable, without_controls
+from agentmesh.errors import AgentmeshError
+
+LONGEST_TEXT = 60
+"""Characters of a message that a table shows."""
+_JSON = typer.Option(False, "--json", help="Print it as JSON.")
+_IDS = typer.Argument(help="The beginning of the message's id; several may be given.")
+
+outbox = typer.Typer(help="Messages that this host sent: list, retry, drop.", invoke_without_command=True)
+inbox = typer.Typer(help="Messages that came for panes of this host.", invoke_without_command=True)
+
+
+@outbox.callback()
+def list_outbox(
+    context: typer.Context,
+    ended: bool = typer.Option(False, "--all", help="Also those that have ended."),
+    json: bool = _JSON,
+) -> None:
+    """Show the messages of this host that have not ended, and what each waits for."""
+    if context.invoked_subcommand:
+        return
+    answer = ask("outbox", "all" if ended else "list")
+    if json:
+        typer.echo(answer, nl=False)
+        return
+    table = Table("id", "sent", "to", "state", "text", box=None, pad_edge=False)
+    for letter in ask_for(list[Letter], "outbox", "all" if ended else "list"):
+        message, receipt = letter.message, letter.receipt
+        why = receipt.readiness or receipt.detail
+        state = f"{receipt.state}: {why}" if why else str(receipt.state)
+        table.add_row(*map(escape, (message.id[:8], _when(message.sent), message.to, state, _first_line(message.body))))
+    console().print(table)
+
+
+@outbox.command()
+def retry(ids: list[str] = _IDS) -> None:
+    """Try at once what waits; send again, as a new message, what has ended."""
+    typer.echo(ask("outbox", "retry", *ids), nl=False)
+
+
+@outbox.command()
+def drop(ids: list[str] = _IDS) -> None:
+    """Take messages back, if nothing has been typed of them."""
+    typer.echo(ask("outbox", "drop", *ids), nl=False)
+
+
+@inbox.callback()
+def list_inbox(
+    context: typer.Context,
+    pane: str = typer.Option(
+        "", "--pane", help="Whose: an address of this host. Without it your own, outside tmux all."
+    ),
+    search: str = typer.Option("", "--search", help="Only messages with these words in them."),
+    unread: bool = typer.Option(False, "--unread", help="Only messages that are not marked as read."),
+    json: bool = _JSON,
+) -> None:
+    """Show what came for a pane of this host, delivered or not."""
+    if context.invoked_subcommand:
+        return
+    words = ("inbox", "list", pane, search, "unread" if unread else "all")
+    if json:
+        typer.echo(ask(*words), nl=False)
+        return
+    for letter in ask_for(list[Letter], *words):
+        message, state = letter.message, letter.receipt.state
+        mark = " " if letter.read else "*"
+        typer.echo(f"{mark} {message.id[:8]} {_when(message.sent)} {message.sender} → {message.to} ({state})")
+        for line in message.body.split("\n"):
+            typer.echo(f"    {without_controls(line)}")
+
+
+@inbox.command()
+def mark(
+    ids: list[str] = typer.Argument(None, help="The beginnings of the messages' ids."),
+    every: bool = typer.Option(False, "--all", help="All that came for this pane; outside tmux, for every pane."),
+) -> None:
+    """Mark messages as read."""
+    chosen = list(ids or [])
+    if every:
+        chosen = [letter.message.id for letter in ask_for(list[Letter], "inbox", "list", "", "", "unread")]
+    if chosen or not every:
+        ask("inbox", "mark", *chosen)
+    typer.echo(f"{len(chosen)} marked as read")
+
+
+def log(
+    words: str = typer.Argument("", help="Only lines with this in them: a message's id, an address, a host."),
+    lines: int = typer.Option(40, "-n", "--lines", min=1, help="How many lines, the newest."),
+) -> None:
+    """Show what the agent has logged: which message ended how, which link came and went. Never a message's text."""
+    path = Paths.from_environment().log
+    try:
+        with path.open(errors="replace") as file:
+            found = deque((line for line in file if words in line), maxlen=lines)
+    except FileNotFoundError:
+        raise AgentmeshError(
+            reason=f"there is no log in {path.parent} yet; start the agent with `agentmesh run`"
+        ) from None
+    for line in found:
+        typer.echo(without_controls(line), nl=False)
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Add these commands to the program."""
+    commands.add_typer(outbox, name="outbox")
+    commands.add_typer(inbox, name="inbox")
+    commands.command()(log)
+
+
+def _when(moment: int) -> str:
+    local = datetime.fromtimestamp(moment).astimezone()
+    return local.strftime("%H:%M:%S" if time.time() - moment < 24 * 3600 else "%Y-%m-%d %H:%M")
+
+
+def _first_line(body: str) -> str:
+    first = printable(body.split("\n", 1)[0])
+    return first if len(first) <= LONGEST_TEXT else f"{first[: LONGEST_TEXT - 1]}…"
