@@ -34,7 +34,7 @@ LINE = "The quick brown fox jumps over the lazy dog. "
         "-TOKEN",
         "--help TOKEN",
         "TOKEN; exit;",
-        "'TOKEN' \"$(exit)\" `exit` \\ .",
+        "'TOKEN' \"$(exit)\" `exit` \\",
     ],
     ids=lambda text: text[:18].split("\n")[0] + f"…{len(text)}",
 )
