@@ -84,7 +84,11 @@ def _parser() -> _Parser:
     add("--wait", metavar="TIME", nargs="?", help="wait until it is delivered, so long at most (30s, 5m, 2h)")
     add("--queue", action="store_true", help="return when it is safely stored; it is delivered when that can be")
     add("--expires", metavar="TIME", help=f"how long a queued message may wait ({LONGEST_WAIT})")
-    add("--force", action="store_true", help="also leave copy mode, or type at a shell prompt (or set FORCE_SEND=1)")
+    add(
+        "--force",
+        action="store_true",
+        help="type also at shell prompts, into drafts, into unknown screens (or set FORCE_SEND=1)",
+    )
     add("--reply-to", metavar="ADDRESS", help="the sender to show instead of this pane")
     add("--json", action="store_true", help="print the receipt of each recipient as a line of JSON")
     add("--list", action="store_true", help="print every address of the mesh, a line each")

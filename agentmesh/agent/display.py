@@ -4,7 +4,8 @@ from agentmesh.adapters import tty
 from agentmesh.agent.attempt import Attempt
 from agentmesh.core.delivery import Event
 from agentmesh.core.model import Receipt
-from agentmesh.core.screen import PaneFacts, plain, shown_above_prompt
+from agentmesh.core.prompt import shown_above_prompt
+from agentmesh.core.screen import PaneFacts, plain
 from agentmesh.core.text import squash
 from agentmesh.errors import TmuxFailed
 

@@ -16,9 +16,10 @@ from agentmesh.core.text import squash
 _RULE = re.compile(r"\s*[╭╰┌└╻╹]?[─━═▀▄_]{10,}.*")
 _OPTION = re.compile(r"^\W*?[❯›●>▶→◉]\s*\d+[.)]\s")
 """A caret before a numbered choice."""
+_NUMBERED = re.compile(r"^\W*\d+[.)]\s")
 _KEYS = re.compile(
-    r"\besc(?:ape)? to (?:cancel|go back|exit|reject|close)"
-    r"|\benter to (?:select|confirm|submit|continue|view)|↑/?↓.*\bto (?:navigate|select)"
+    r"\besc(?:ape)? (?:to )?(?:cancel|dismiss|go back|exit|reject|close)"
+    r"|\benter (?:to )?(?:select|confirm|submit|continue|view)|↑/?↓.*\b(?:navigate|select)"
     r"|\(y\)es\b|[\[(]y(?:es)?/n(?:o)?[\])]|\ballow (?:once|always)\b|\bpress (?:enter|any key)\b",
     re.IGNORECASE,
 )
@@ -33,6 +34,10 @@ _ROWS_ABOVE = 3
 """How many rows above the box may tell of the program's work; those further up are conversation."""
 _ROWS_OF_QUESTION = 15
 """Where no box is: how many of the lowest rows are searched for a question."""
+
+
+_DRAWN = "\u200b"
+"""What some programs put under the cursor they draw: a blank without width."""
 
 
 class BoxState(StrEnum):
@@ -69,11 +74,12 @@ def read_box(facts: PaneFacts, profile: Profile) -> BoxReading:
     if box.blocked_title and re.search(box.blocked_title, facts.title):
         return BoxReading(BoxState.BLOCKED, busy=busy)
     if place is None:
-        return BoxReading(_without_box(texts), busy=busy)
+        return BoxReading(_without_box(texts, box), busy=busy)
     if _OPTION.search(texts[place.first]) or _asks(texts[place.last + 1 :]):
         return BoxReading(BoxState.BLOCKED, busy=busy)
     cursor = _cursor(rows, facts, place, box)
-    text = "\n".join(_typed(rows[number], number, cursor, place, box) for number in place.rows).strip()
+    typed = "\n".join(_typed(rows[number], number, cursor, place, box) for number in place.rows)
+    text = typed.replace(_DRAWN, "").strip()
     if cursor is None or cursor[1] not in place.rows:
         return BoxReading(BoxState.ABSENT, text, busy)
     if text:
@@ -114,20 +120,29 @@ def _prompt_column(row: Row, text: str, box: Box) -> int | None:
     return column if not box.prompt_style or row[column].style.has(box.prompt_style) else None
 
 
-def _block(texts: list[str], first: int, column: int, box: Box) -> _Place | None:
+def _block(texts: list[str], prompt: int, column: int, box: Box) -> _Place | None:
     """Return the place of a box that begins with its prompt."""
-    last = first
+    first = last = prompt
+    while box.repeats and first and _starts(texts[first - 1], column, box):
+        first -= 1
     while last + 1 < len(texts) and not _ends(texts[last + 1], box):
         last += 1
-    if any(text[: column + box.indent].strip() for text in texts[first + 1 : last + 1]):
+    following = texts[first + 1 : last + 1]
+    if box.repeats and not all(_starts(text, column, box) for text in following):
+        return None
+    if not box.repeats and any(text[: column + box.indent].strip() for text in following):
         return None
     return _Place(first, last, range(first, last + 1), column + box.indent)
+
+
+def _starts(text: str, column: int, box: Box) -> bool:
+    return text[: column + 1] in {" " * column + glyph for glyph in box.prompt}
 
 
 def _bordered(texts: list[str], last: int, column: int, box: Box) -> _Place | None:
     """Return the place of a box whose rows all begin with the same border."""
     first = last
-    while first and texts[first - 1][: column + 1] == " " * column + box.prompt:
+    while first and _starts(texts[first - 1], column, box):
         first -= 1
     above, below = box.border_rows or (0, 0)
     rows = range(first + above, last + 1 - below)
@@ -139,13 +154,22 @@ def _bordered(texts: list[str], last: int, column: int, box: Box) -> _Place | No
 
 def _is_framed(texts: list[str], shown: list[int], place: _Place, box: Box) -> bool:
     """Tell whether the rules stand where this box has them, and little below it."""
-    above = texts[max(0, place.first - 1 - box.lead_rows) : place.first]
     below = texts[place.last + 1 : place.last + 2]
-    if box.rules in {"above", "both"} and not any(map(_RULE.fullmatch, above)):
+    if box.rules in {"above", "both"} and not _is_ruled(texts, place, box):
         return False
     if box.rules in {"below", "both"} and not any(map(_RULE.fullmatch, below)):
         return False
     return sum(number > place.last for number in shown) - (box.rules in {"below", "both"}) <= box.footer_rows
+
+
+def _is_ruled(texts: list[str], place: _Place, box: Box) -> bool:
+    """Tell whether a rule stands above, and no part of the text between."""
+    for text in reversed(texts[max(0, place.first - 1 - box.lead_rows) : place.first]):
+        if _RULE.fullmatch(text):
+            return True
+        if _starts(text, box.margin, box):
+            return False
+    return False
 
 
 def _ends(text: str, box: Box) -> bool:
@@ -191,20 +215,28 @@ def _is_busy(facts: PaneFacts, texts: list[str], place: _Place | None, box: Box)
         return True
     if place is None:
         return False
+    if box.footer and not any(re.search(box.footer, text) for text in texts[place.last + 1 :]):
+        return True
     edges = 1 + box.lead_rows if box.rules in {"above", "both"} else 0
     above = [text for text in texts[: place.first - edges] if text]
     near = [*above[-_ROWS_ABOVE:], *texts[max(0, place.first - edges) : place.first], *texts[place.last + 1 :]]
     return any(_WORK.search(text) or any(words in text for words in box.busy_text) for text in near)
 
 
-def _without_box(texts: list[str]) -> BoxState:
+def _without_box(texts: list[str], box: Box) -> BoxState:
     """Say what stands where the box should be."""
+    rules = [number for number, text in enumerate(texts[:-1]) if _RULE.fullmatch(text) and not text.startswith(" ")]
+    title, *rest = texts[rules[-1] + 1 :] if rules else [""]
+    if any(re.match(panel, title) for panel in box.panels) and not any(map(_OPTION.search, rest)):
+        return BoxState.COVERED
     lowest = [text for text in texts if text][-_ROWS_OF_QUESTION:]
-    return BoxState.BLOCKED if _asks(lowest) else BoxState.ABSENT
+    asks = any(_OPTION.search(text) or _KEYS.search(text) for text in lowest)
+    return BoxState.BLOCKED if asks else BoxState.ABSENT
 
 
 def _asks(texts: list[str]) -> bool:
-    return any(_OPTION.search(text) or _KEYS.search(text) for text in texts)
+    """Tell whether rows below a box hold a choice."""
+    return any(_NUMBERED.search(text) or _KEYS.search(text) for text in texts)
 
 
 def holds(reading: BoxReading, text: str, box: Box) -> bool:

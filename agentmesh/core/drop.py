@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from agentmesh.core.model import Drop
+from agentmesh.core.text import without_controls
 
 LONGEST_NAME = 200
 """Bytes; file systems take 255 (NAME_MAX), and a number may be added."""
@@ -48,6 +49,7 @@ def announcement(path: str, size: int, body: str, *, folder: bool = False) -> st
     >>> announcement("~/.agent-inbox/hub-dev-review/src.tar", 10240, "", folder=True)
     'file dropped at ~/.agent-inbox/hub-dev-review/src.tar (10240 bytes, tar of a folder)'
     """
+    path = without_controls(path).replace("\n", "").replace("\t", "")  # another host says what it is
     measure = f"{size} bytes, tar of a folder" if folder else f"{size} bytes"
     return f"file dropped at {path} ({measure})" + (f": {body}" if body else "")
 

@@ -158,6 +158,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Columns left of the glyph."""
     indent: int = 2
     """Columns from the glyph to the text."""
+    repeats: bool = False
+    """Whether each row of the text begins with the glyph again."""
     rules: Literal["none", "above", "below", "both"] = "none"
     """Where horizontal rules bound the box. Without one below it ends at the first blank row."""
     lead_rows: int = 0
@@ -172,6 +174,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Styles of text that stands in an empty box."""
     always_placeholder: bool = False
     """Whether such text stands in every empty box: one without it isn't known to be empty."""
+    footer: str = ""
+    """A pattern that some row below the box matches as soon as the program has started."""
     footer_rows: int = 4
     """How many rows may stand below the box."""
     busy_title: str = ""
@@ -183,7 +187,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     blocked_title: str = ""
     """A pattern in the pane's title while the program asks a question."""
     panels: tuple[str, ...] = ()
-    """Patterns of harmless panels that cover the box and that Escape closes."""
+    """Patterns at the start of the row that follows the lowest rule, where a harmless panel covers the box that Escape
+    closes."""
     paste_token: str = ""
     """A pattern of what stands in the box for a long paste. Its group ``lines``, ``breaks`` (lines, less one) or
     ``characters`` tells the length."""
@@ -199,7 +204,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def __post_init__(self) -> None:
         if not self.prompt:
             raise ValueError("prompt is empty")
-        for key in ("busy_title", "blocked_title", "paste_token"):
+        for key in ("footer", "busy_title", "blocked_title", "paste_token"):
             self._check(key, getattr(self, key))
         for panel in self.panels:
             self._check("panels", panel)

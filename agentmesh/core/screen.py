@@ -10,7 +10,7 @@ import msgspec
 
 from agentmesh.core.text import squash
 
-_SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|[\x0e\x0f]")
+SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|[\x0e\x0f]")
 
 
 class PaneFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ def plain(row: str) -> str:
     >>> plain("\x1b[1mCodex\x1b[0m")
     'Codex'
     """
-    return _SEQUENCE.sub("", row)
+    return SEQUENCE.sub("", row)
 
 
 def styled(rows: tuple[str, ...]) -> list[Row]:
@@ -100,7 +100,7 @@ def styled(rows: tuple[str, ...]) -> list[Row]:
     for row in rows:
         cells: Row = []
         position = 0
-        for sequence in _SEQUENCE.finditer(row):
+        for sequence in SEQUENCE.finditer(row):
             cells.extend(Cell(character, style) for character in row[position : sequence.start()])
             position = sequence.end()
             if sequence[1] is not None:
@@ -172,10 +172,3 @@ def last_lines(facts: PaneFacts, count: int = 3) -> tuple[str, ...]:
 def waits_at_cursor(facts: PaneFacts, awaited: str) -> bool:
     """Tell whether squashed text stands right before the cursor: typed, and not submitted."""
     return bool(before_cursor(facts).strip()) and up_to_cursor(facts).endswith(awaited)
-
-
-def shown_above_prompt(facts: PaneFacts, text: str) -> str:
-    """Return what to write to a terminal so that text stands above the prompt, which is drawn again below it."""
-    prompt = facts.rows[facts.cursor_row] if facts.cursor_row < len(facts.rows) else ""
-    lines = text.replace("\n", "\r\n")
-    return f"\r\x1b[K\x1b[0m{lines}\r\n{prompt}\x1b[0m\x1b[{facts.cursor_x + 1}G"

@@ -1,19 +1,36 @@
 """Input boxes: found, read, and told from what only looks like one."""
 
+import re
+
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentmesh.core.box import BoxReading, BoxState, foreign, holds, read_box
 from agentmesh.core.model import Box
 from agentmesh.core.screen import PaneFacts, plain
+from agentmesh.core.text import squash
 from tests.core.screens import overwritten, retouched
 from tests.screens import recordings
 
 IDLE = [name for name in recordings.names() if recordings.state_of(name) in recordings.IDLE]
 UNSAFE = [name for name in recordings.names() if recordings.state_of(name) in recordings.UNSAFE]
 DIALOGS = [name for name in UNSAFE if recordings.state_of(name) in recordings.DIALOGS]
+
+
+TYPED = {
+    "half": ("hello wor", "half a line"),
+    "busy-half": ("half a line",),
+    "narrow-half": ("half a line that is longer than this pane is wide, so that it wraps",),
+    "multi": ("line one\nline two\nline thr", "line one\nline two thr"),
+    "draft": ("human draft two", r"my draft \[from .* the schema has changed"),
+}
+"""What was typed when a recording was made, by its state."""
+
+
+NOT_THERE = {BoxState.ABSENT, BoxState.BLOCKED}
+"""A box that isn't found, and below the conversation nothing but what that quotes."""
 
 
 def read(facts: PaneFacts, name: str) -> BoxReading:
@@ -38,17 +55,11 @@ def test_an_idle_box_is_empty(name: str) -> None:
     assert read(recordings.load(name), name) == BoxReading(BoxState.EMPTY)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        *((f"{program}-half", "hello wor") for program in recordings.BOXED),
-        *((f"{program}-multi", "line one\nline two\nline thr") for program in recordings.BOXED),
-        *((f"{program}-draft", "human draft two") for program in recordings.BOXED),
-    ],
-)
-def test_what_was_typed_is_read(name: str, text: str) -> None:
-    if name in recordings.names():
-        assert read(recordings.load(name), name) == BoxReading(BoxState.FILLED, text)
+@pytest.mark.parametrize("name", [name for name in UNSAFE if recordings.state_of(name) in TYPED])
+def test_what_was_typed_is_read(name: str) -> None:
+    reading = read(recordings.load(name), name)
+    assert reading.state is BoxState.FILLED
+    assert any(re.fullmatch(squash(text), squash(reading.text)) for text in TYPED[recordings.state_of(name)])
 
 
 # Every sign must be there.
@@ -70,10 +81,16 @@ def test_a_box_without_its_cursor_is_not_empty(name: str) -> None:
 
 @pytest.mark.parametrize("name", IDLE)
 def test_a_box_without_a_rule_it_has_is_not_there(name: str) -> None:
-    facts = recordings.load(name)
-    for number, row in enumerate(facts.rows):
-        if abs(number - box_row(name)) <= 4 and any(rule * 10 in plain(row) for rule in "─━▀▄"):
-            assert read(overwritten(facts, number, " " if "x" in row else ""), name).state is BoxState.ABSENT
+    facts, box, row = recordings.load(name), box_of(name), box_row(name)
+    ruled: dict[str, list[range | list[int]]] = {
+        "none": [],
+        "above": [range(row - 1 - box.lead_rows, row)],
+        "below": [[row + 1]],
+        "both": [[row - 1], [row + 1]],
+    }
+    for numbers in ruled[box.rules]:
+        rule = next(number for number in numbers if any(sign * 10 in plain(facts.rows[number]) for sign in "─━▀▄"))
+        assert read(overwritten(facts, rule, ""), name).state in NOT_THERE
 
 
 @pytest.mark.parametrize("name", [name for name in IDLE if box_of(name).always_placeholder])
@@ -87,7 +104,7 @@ def test_a_box_without_its_placeholder_is_not_known_to_be_empty(name: str) -> No
 @pytest.mark.parametrize("name", IDLE)
 def test_a_box_with_too_much_below_it_is_another_screen_s(name: str) -> None:
     covered = overwritten(recordings.load(name), box_row(name) + 4, *["  a sub-agent"] * 9)
-    assert read(covered, name).state is BoxState.ABSENT
+    assert read(covered, name).state in NOT_THERE
 
 
 @pytest.mark.parametrize("name", IDLE)
@@ -97,7 +114,7 @@ def test_a_program_that_looks_as_always_under_another_glyph_is_unknown(name: str
     other = retouched(
         recordings.load(name), box_row(name), lambda row: "".join(glyph if c in glyphs else c for c in row)
     )
-    assert read(other, name).state is BoxState.ABSENT
+    assert read(other, name).state in NOT_THERE
 
 
 # Dialogs.
@@ -108,25 +125,28 @@ def test_a_dialog_is_seen(name: str) -> None:
     assert read(recordings.load(name), name).state is BoxState.BLOCKED
 
 
-@pytest.mark.parametrize("name", IDLE)
-@given(data=st.data())
-def test_no_part_of_a_dialog_below_an_idle_box_leaves_it_ready(name: str, data: st.DataObject) -> None:
-    dialog = recordings.load(data.draw(st.sampled_from(DIALOGS)))
-    options = recordings.options(dialog)
+@given(st.sampled_from(IDLE), st.sampled_from(DIALOGS), st.integers(1, 6), st.data())
+@settings(max_examples=400)
+def test_no_part_of_a_dialog_below_an_idle_box_leaves_it_ready(
+    name: str, dialog: str, below: int, data: st.DataObject
+) -> None:
+    rows = recordings.load(dialog).rows
+    options = recordings.options(recordings.load(dialog))
     first = data.draw(st.integers(max(0, options - 12), options))
-    last = data.draw(st.integers(options + 1, len(dialog.rows)))
-    below = box_row(name) + data.draw(st.integers(1, 6))
-    assert read(overwritten(recordings.load(name), below, *dialog.rows[first:last]), name).state is not BoxState.EMPTY
+    last = data.draw(st.integers(options + 1, len(rows)))
+    shown = [f"\x1b[0m{row}" for row in rows[first:last]]
+    asked = overwritten(recordings.load(name), box_row(name) + below, *shown)
+    assert read(asked, name).state is not BoxState.EMPTY
 
 
-@pytest.mark.parametrize("name", UNSAFE)
-@given(data=st.data())
+@given(st.sampled_from(UNSAFE), st.data())
+@settings(max_examples=400)
 def test_no_cut_makes_a_dialog_or_a_draft_ready(name: str, data: st.DataObject) -> None:
     facts = recordings.load(name)
     end = data.draw(st.integers(0, len(facts.rows)))
     start = data.draw(st.integers(0, end))
-    cut = msgspec.structs.replace(facts, rows=facts.rows[start:end])
-    assert read(cut, name).state is not BoxState.EMPTY
+    reading = read(msgspec.structs.replace(facts, rows=facts.rows[start:end]), name)
+    assert reading.state is not BoxState.EMPTY or reading.busy
 
 
 @pytest.mark.parametrize("name", IDLE)

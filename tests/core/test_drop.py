@@ -21,6 +21,12 @@ TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 """Classes of characters that turn the direction of what follows, so that a name reads as another."""
 
 
+@given(hostile, hostile)
+def test_an_announcement_without_a_text_is_one_line(path: str, name: str) -> None:
+    line = announcement(path + name, 1, "")
+    assert not [character for character in line if unicodedata.category(character) == "Cc"]
+
+
 @given(hostile, st.integers(1, 10_000))
 def test_a_safe_name_is_one_harmless_component(text: str, number: int) -> None:
     name = numbered(safe_name(text), number)

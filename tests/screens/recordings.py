@@ -13,14 +13,20 @@ from agentmesh.core.screen import PaneFacts, plain
 
 FOLDER = Path(__file__).parent
 PROFILES = Path(__file__).parents[2] / "agentmesh" / "profiles"
-BOXED = ("claude", "codex", "copilot", "gemini")
+BOXED = ("claude", "codex", "copilot", "gemini", "qwen", "opencode", "aider")
 """The programs whose input box is described."""
-IDLE = frozenset({"idle", "after-submit", "after-long"})
-WORKING = frozenset({"busy", "busy-queued"})
-DRAFTS = frozenset({"half", "multi", "draft", "long10k-in-box"})
-DIALOGS = frozenset({"approval", "ask", "trust"})
-UNSAFE = DRAFTS | DIALOGS
-"""States of a program with an input box, by what a message would do there."""
+IDLE = frozenset({"idle", "after-submit", "after-long", "failed", "quoted-dialog", "narrow-idle"})
+WORKING = frozenset({"busy", "busy-queued", "retrying"})
+DRAFTS = frozenset(
+    {"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion", "panel-model"}
+)
+DIALOGS = frozenset({"approval", "ask", "trust", "narrow-approval"})
+PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permissions", "panel-settings"})
+OTHERS = frozenset({"starting", "login"})
+UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
+"""What a program with an input box shows, by the part of a recording's name after the program's."""
+READING_LINES = frozenset({"input-idle"})
+"""Recordings of other programs that a line may be typed into."""
 
 
 def program_of(name: str) -> str:
@@ -35,7 +41,7 @@ def state_of(name: str) -> str:
 
 def options(dialog: PaneFacts) -> int:
     """Return the row of a recorded dialog's first choice."""
-    return next(number for number, row in enumerate(dialog.rows) if re.search(r"[❯›●] ?1\.", plain(row)))
+    return next(number for number, row in enumerate(dialog.rows) if re.search(r"[❯›●┃] *1\.|Allow once", plain(row)))
 
 
 def names() -> list[str]:
@@ -57,3 +63,9 @@ def _meta(name: str) -> str:
 
 def profile(name: str) -> Profile:
     return msgspec.convert(tomllib.loads((PROFILES / f"{name}.toml").read_text()), Profile)
+
+
+def profile_of(tty: TtyFacts) -> Profile | None:
+    """Return the shipped profile of the program in front."""
+    shipped = [profile(path.stem) for path in PROFILES.glob("*.toml")]
+    return next((found for name in tty.programs for found in shipped if name in found.processes), None)
