@@ -220,6 +220,7 @@ trust_level = "trusted"
                 "--max-chat-history-tokens=1000000",
             ),
             idle=r"(?m)^>",
+            panels=(),
             asks=r"\(Y\)es",
             environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
             files={

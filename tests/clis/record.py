@@ -53,6 +53,12 @@ def _draft(person: Person) -> None:
     person.steady()
 
 
+def _early_enter(person: Person) -> None:
+    person.paste("[from hub-dev-main @ 2026-11-21T12:00:00Z] the schema has changed")
+    person.press("Enter")
+    person.steady()
+
+
 def _long(person: Person) -> None:
     person.paste("\n".join(f"line {number:05} lorem ipsum dolor sit amet" for number in range(260)))
     person.steady()
@@ -125,6 +131,7 @@ STATES = {
     "half": State(_half),
     "multi": State(_multi),
     "draft": State(_draft),
+    "early-enter": State(_early_enter),
     "long10k-in-box": State(_long),
     "busy": State(_busy),
     "busy-queued": State(_busy_queued),

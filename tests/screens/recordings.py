@@ -18,9 +18,9 @@ BOXED = ("claude", "codex", "copilot", "gemini", "qwen", "opencode", "aider")
 IDLE = frozenset({"idle", "after-submit", "after-long", "failed", "quoted-dialog", "narrow-idle"})
 WORKING = frozenset({"busy", "busy-queued", "retrying"})
 DRAFTS = frozenset(
-    {"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion", "panel-model"}
+    {"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion", "early-enter"}
 )
-DIALOGS = frozenset({"approval", "ask", "trust", "narrow-approval"})
+DIALOGS = frozenset({"approval", "ask", "trust", "narrow-approval", "panel-model"})
 PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permissions", "panel-settings"})
 OTHERS = frozenset({"starting", "login"})
 UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
