@@ -4,6 +4,7 @@ import itertools
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -86,20 +87,22 @@ class Correspondent(Person):
         return sent
 
     def arrivals(self, sent: Sent) -> int:
-        """Return how often a message stands in the newest conversation in which it stands at all."""
-        for request in reversed(self.stage.requests(self.recipe)):
-            texts = [text for turn in request.turns for text in turn]
+        """Return how often a message stands in the newest conversation in which it stands whole."""
+        for texts in self._conversations():
             if whole := sum(map(sent.is_whole, texts)):
                 return max(whole, sum(text.count(sent.token) for text in texts) if not sent.file else 0)
         return 0
 
     def mentions(self, sent: Sent) -> int:
         """Return in how many of the user's texts a message stands, in the newest conversation that has any of it."""
+        return next(
+            (found for texts in self._conversations() if (found := sum(sent.token in text for text in texts))), 0
+        )
+
+    def _conversations(self) -> Iterator[list[str]]:
+        """Yield the user's texts of each conversation, the newest first, without what the program adds."""
         for request in reversed(self.stage.requests(self.recipe)):
-            texts = [text for turn in request.turns for text in turn]
-            if found := sum(sent.token in text for text in texts):
-                return found
-        return 0
+            yield [re.sub(self.recipe.adds, "", text) for turn in request.turns for text in turn]
 
     def is_known(self, sent: Sent) -> bool:
         """Tell whether the model was told anything of a message."""

@@ -41,11 +41,15 @@ class Recipe(NamedTuple):
     """What stands in its home before it starts."""
     stranger_files: Mapping[str, str] = {}
     """What stands in the home of somebody who has not set it up."""
+    stranger_has_key: bool = True
+    """Whether the environment is the same for somebody who has not set it up; if not, nothing of it is there."""
     from_pypi: bool = False
     panels: tuple[str, ...] = ("/help",)
     """Commands that cover the input box with something."""
     lacks: tuple[str, ...] = ()
     """Names of screens that it never shows."""
+    adds: str = ""
+    """A pattern of what it puts into the user's turns by itself."""
     has_tools: bool = True
     """Whether a request of the conversation offers tools, and a side request doesn't."""
 
@@ -171,6 +175,7 @@ trust_level = "trusted"
             asks=r"to\s+navigate",
             panels=("/help", "/model"),
             lacks=("login",),
+            adds=r"<current_datetime>.*?</current_datetime>\s*",
             environment={
                 "COPILOT_PROVIDER_BASE_URL": f"{_SERVER}/v1",
                 "COPILOT_PROVIDER_API_KEY": "dummy",
@@ -189,6 +194,7 @@ trust_level = "trusted"
             asks=r"allow\s+once",
             panels=("/help", "/settings"),
             lacks=("ask",),
+            stranger_has_key=False,
             environment={"OPENAI_API_KEY": "dummy", "OPENAI_BASE_URL": f"{_SERVER}/v1", "OPENAI_MODEL": "mock"},
             files={
                 ".qwen/settings.json": json.dumps(

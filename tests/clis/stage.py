@@ -137,7 +137,7 @@ class Stage:
             "SHELL": "/bin/bash",
             "TERM": "tmux-256color",
             "LANG": "C.UTF-8",
-            **recipe.environment,
+            **(recipe.environment if home == HOME or recipe.stranger_has_key else {}),
         }
         return shlex.join(["env", "-i", *(f"{k}={v}" for k, v in environment.items()), *install.program(recipe)])
 
