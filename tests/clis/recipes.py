@@ -235,6 +235,7 @@ trust_level = "trusted"
             },
             from_pypi=True,
             lacks=("ask", "trust", "login", "completion"),
+            adds=r"(?s)\s*# \*SEARCH/REPLACE block\* Rules:.*",
             has_tools=False,
         ),
     ]
