@@ -6,13 +6,16 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test test-clis lint bench format clean
 
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
 
 test: $(VENV)/installed .system-test
 	$(BIN)/python -m pytest
+
+test-clis: $(VENV)/installed .system-test
+	$(BIN)/python -m pytest tests/clis -m clis
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -34,7 +37,7 @@ clean:
 	@.ci/system-packages tmux
 
 .system-test:
-	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip
+	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip npm
 
 $(VENV)/installed: pyproject.toml constraints.txt .ci/make-venv
 	.ci/make-venv $(VENV)

@@ -17,9 +17,11 @@ BOXED = ("claude", "codex", "copilot", "gemini", "qwen", "opencode", "aider")
 """The programs whose input box is described."""
 IDLE = frozenset({"idle", "after-submit", "after-long", "failed", "quoted-dialog", "narrow-idle"})
 WORKING = frozenset({"busy", "busy-queued", "retrying"})
-DRAFTS = frozenset({"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion"})
-DIALOGS = frozenset({"approval", "ask", "trust", "narrow-approval"})
-PANELS = frozenset({"panel-config", "panel-model", "panel-models", "panel-help", "panel-permissions", "panel-settings"})
+DRAFTS = frozenset(
+    {"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion", "early-enter"}
+)
+DIALOGS = frozenset({"approval", "ask", "trust", "narrow-approval", "panel-model"})
+PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permissions", "panel-settings"})
 OTHERS = frozenset({"starting", "login"})
 UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
 """What a program with an input box shows, by the part of a recording's name after the program's."""
