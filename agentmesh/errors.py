@@ -73,6 +73,10 @@ class PaneGone(AgentmeshError):
     """The pane {pane} no longer exists. See `agentmesh list`."""
 
 
+class PaneReplaced(AgentmeshError):
+    """Another process has taken the pane {pane} since it was registered. Try again."""
+
+
 class Unreachable(AgentmeshError):
     """{host} can't be reached: {reason}."""
 

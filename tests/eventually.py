@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds: far more than anything here takes, so that only a wrong answer reaches it."""
 _PAUSE = 0.005
 

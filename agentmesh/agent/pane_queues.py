@@ -23,7 +23,7 @@ from agentmesh.config import Queue as QueueConfig
 from agentmesh.core.delivery import Event, IllegalEvent, State, is_end
 from agentmesh.core.model import Message, Pane, Receipt
 from agentmesh.core.registry import resolve
-from agentmesh.errors import AgentmeshError, PaneGone, StoreFailed, TmuxFailed, UnknownAddress
+from agentmesh.errors import AgentmeshError, PaneGone, PaneReplaced, StoreFailed, TmuxFailed, UnknownAddress
 from agentmesh.store import inbox
 from agentmesh.store.database import Database
 
@@ -229,17 +229,30 @@ class PaneQueues:
             held_back = await self._hold_back(entry, pane, ahead)
             if held_back is not None or pane is None:
                 return held_back
-            server = self._scanner.server(pane.server)
             try:
-                storing = asyncio.ensure_future(self._read(entry))
-                receipt = await self._typist.deliver(entry.message, pane, server, storing, self._journal)
+                receipt = await self._deliver(entry, pane)
             except IllegalEvent:
                 receipt = await self._read(entry)
-            except (PaneGone, TmuxFailed) as error:
+            except (PaneGone, PaneReplaced, TmuxFailed) as error:
                 receipt = await self._break_off(entry, str(error))
         if receipt.state is State.FAILED:
             await self._scanner.scan()
         return receipt
+
+    async def _deliver(self, entry: Entry, pane: Pane) -> Receipt:
+        """Deliver a message into its pane. Where that has another process than was registered, scan anew, once."""
+        server = self._scanner.server(pane.server)
+        try:
+            storing = asyncio.ensure_future(self._read(entry))
+            return await self._typist.deliver(entry.message, pane, server, storing, self._journal)
+        except PaneReplaced:
+            # No hook of tmux tells of `respawn-pane`.
+            await self._scanner.scan()
+            known = self._known(entry.message)
+            if known is None or _name(known) != _name(pane):
+                raise
+            storing = asyncio.ensure_future(self._read(entry))
+            return await self._typist.deliver(entry.message, known, server, storing, self._journal)
 
     async def _hold_back(self, entry: Entry, pane: Pane | None, ahead: Receipt | None) -> Receipt | None:
         """Say why a message isn't tried now, if so, and whether that is its end. What was begun is never held back."""

@@ -3,6 +3,7 @@
 No Enter unless our own text, whole, has been seen waiting alone; no success unless it was seen to go.
 """
 
+import math
 import time
 from itertools import pairwise
 
@@ -20,8 +21,12 @@ from agentmesh.core.text import squash
 
 SEE_SECONDS = 3.0
 """How long pasted text may take to appear, and a pane to hold still for a key."""
-TAKE_SECONDS = 1.5
-"""How long a program may take to accept a text after Enter."""
+TAKE_SECONDS = 10.0
+"""How long a program may take to accept a text after Enter. On a loaded machine some were seen to stall for seconds."""
+AGAIN_SECONDS = 1.0
+"""How long after Enter it is pressed again, while the text still waits; then twice as long."""
+UNREAD_SECONDS = 1.5
+"""How long after Enter a line that a program has not read counts as submitted."""
 ASIDE_SECONDS = 1.0
 """How long a program may take to put a draft aside."""
 MOST_PASTES = 3
@@ -76,19 +81,34 @@ class Submission:
             pressed = await self._press_enter(seen, through_buffer=count > 1 and count == self._enters)
             if pressed is None and count == 1:
                 return await self._give_up()
-            if pressed is None:
-                break
-            async for seen in attempt.watch(pressed, TAKE_SECONDS * count / self._enters):
+            again = time.monotonic() + AGAIN_SECONDS * count if pressed and count < self._enters else math.inf
+            now = pressed or await attempt.look()
+            async for seen in attempt.watch(now, TAKE_SECONDS):
                 if await self._is_taken(seen):
-                    self._log_pace()
-                    return await attempt.step(Event.TAKE)
-            waiting = self._place.waiting(seen)
-            if waiting is Waiting.GONE and isinstance(self._place, Line):
-                attempt.note("submitted, not read yet")
-                return await attempt.step(Event.TAKE)
-            if waiting is not Waiting.ALONE or self._unread():
+                    return await self._taken()
+                if self._stays_unread(seen):
+                    attempt.note("submitted, not read yet")
+                    return await self._taken()
+                if time.monotonic() > again and self._may_have_missed(seen):
+                    break
+            else:
                 break
         return await attempt.lose("Enter was pressed, but its program was not seen to take the text")
+
+    async def _taken(self) -> Receipt:
+        moments = (self._pasted, self._drawn, self._pressed, time.monotonic())
+        drawn, settled, taken = (f"{1000 * (after - before):.0f}" for before, after in pairwise(moments))
+        log.info("text taken", message=self._attempt.message.id, drawn_ms=drawn, settled_ms=settled, taken_ms=taken)
+        return await self._attempt.step(Event.TAKE)
+
+    def _stays_unread(self, seen: PaneFacts) -> bool:
+        """Tell whether a line has been submitted to a program that doesn't read for a while."""
+        is_long = time.monotonic() - self._pressed > UNREAD_SECONDS
+        return is_long and isinstance(self._place, Line) and self._place.waiting(seen) is Waiting.GONE
+
+    def _may_have_missed(self, seen: PaneFacts) -> bool:
+        """Tell whether the program has read the Enter, and our text waits there alone as before."""
+        return self._place.waiting(seen) is Waiting.ALONE and not self._unread()
 
     async def _is_taken(self, seen: PaneFacts) -> bool:
         """Tell whether the place let go of the text, and the kernel of what was typed."""
@@ -210,18 +230,12 @@ class Submission:
                 keys = f"-N {count} BSpace"
                 now = await self._server.press(self._pane, keys, seen, mark, self._attempt.history)
             if now is not None:
-                async for left in self._attempt.watch(now, TAKE_SECONDS):
+                async for left in self._attempt.watch(now, SEE_SECONDS):
                     if self._place.content(left) == rest.before and not self._unread():
                         return True
                 return False
             seen = await self._attempt.look()
         return False
-
-    def _log_pace(self) -> None:
-        """Log how long the program took to draw the text and to take it, and how long we waited in between."""
-        moments = (self._pasted, self._drawn, self._pressed, time.monotonic())
-        drawn, settled, taken = (f"{1000 * (after - before):.0f}" for before, after in pairwise(moments))
-        log.info("text taken", message=self._attempt.message.id, drawn_ms=drawn, settled_ms=settled, taken_ms=taken)
 
     def _unread(self) -> int:
         return tty.unread(self._attempt.sight.facts.tty)

@@ -21,7 +21,7 @@ from agentmesh.core.place import InputBox, Line, Place, ended_safely, ends_with_
 from agentmesh.core.readiness import Action, Readiness, action_for
 from agentmesh.core.screen import prompt_before_cursor
 from agentmesh.core.text import squash
-from agentmesh.errors import AgentmeshError, PaneGone, TmuxFailed
+from agentmesh.errors import AgentmeshError, PaneGone, PaneReplaced, TmuxFailed
 
 MOST_DISMISSALS = 2
 """How many panels may stand one over the other."""
@@ -56,7 +56,8 @@ class Typist:
         """Do with a message what its receipt and the pane's readiness call for; returns the receipt of its end.
 
         A message that may wait (``expires``) comes back still stored, with what was seen, when the pane isn't ready;
-        when tmux can't be asked, PaneGone or TmuxFailed is raised for it, and it stays as it is on disk.
+        when tmux can't be asked, PaneGone or TmuxFailed is raised for it, and it stays as it is on disk. Where the pane
+        isn't the one that was registered, PaneReplaced is raised, and nothing was done.
         """
         # A look types nothing, so it needn't wait for the disk.
         receipt, seen = await asyncio.gather(storing, self._glance(server, pane, message))
@@ -132,6 +133,8 @@ class Typist:
                 return await display(attempt)
             case Action.DENY:
                 return await attempt.turn_away(Event.DENY)
+            case Action.FAIL if attempt.sight.readiness is Readiness.REPLACED:
+                raise PaneReplaced(pane=attempt.pane.pane)
             case Action.FAIL:
                 return await attempt.turn_away(Event.FAIL)
             case Action.REFUSE | Action.LEAVE_MODE | Action.DISMISS:
@@ -143,7 +146,7 @@ class Typist:
         if not _fits(attempt):
             await attempt.send_as_file()
         if not _fits(attempt):
-            return await attempt.hold("Its program has left too much of its input unread.")
+            return await attempt.hold("Not even the notice of a file can be typed there; see its profile.")
         place = _place(attempt)
         if isinstance(place, InputBox):
             content = place.content(attempt.sight.facts)

@@ -69,7 +69,7 @@ def read_box(facts: PaneFacts, profile: Profile) -> BoxReading:
         return BoxReading(BoxState.ABSENT)
     rows = styled(facts.rows[facts.history :])
     texts = ["".join(cell.text for cell in row).rstrip() for row in rows]
-    place = _find(rows, texts, box)
+    place = _find(rows, texts, facts.cursor_y, box)
     busy = _is_busy(facts, texts, place, box)
     if box.blocked_title and re.search(box.blocked_title, facts.title):
         return BoxReading(BoxState.BLOCKED, busy=busy)
@@ -99,13 +99,14 @@ class _Place(msgspec.Struct, frozen=True):
     """The column of the first character."""
 
 
-def _find(rows: list[Row], texts: list[str], box: Box) -> _Place | None:
+def _find(rows: list[Row], texts: list[str], cursor_row: int, box: Box) -> _Place | None:
     """Return the place of the lowest box on the screen; none when a sign of it is missing."""
     shown = [number for number, text in enumerate(texts) if text]
     for first in range(shown[-1] if shown else -1, -1, -1):
         column = _prompt_column(rows[first], texts[first], box)
         if column is not None:
-            place = _bordered(texts, first, column, box) if box.border_rows else _block(texts, first, column, box)
+            find = _bordered if box.border_rows else _block
+            place = find(texts, first, column, cursor_row, box)
             return place if place and _is_framed(texts, shown, place, box) else None
     return None
 
@@ -120,13 +121,17 @@ def _prompt_column(row: Row, text: str, box: Box) -> int | None:
     return column if not box.prompt_style or row[column].style.has(box.prompt_style) else None
 
 
-def _block(texts: list[str], prompt: int, column: int, box: Box) -> _Place | None:
+def _block(texts: list[str], prompt: int, column: int, cursor_row: int, box: Box) -> _Place | None:
     """Return the place of a box that begins with its prompt."""
     first = last = prompt
     while box.repeats and first and _starts(texts[first - 1], column, box):
         first -= 1
     while last + 1 < len(texts) and not _ends(texts[last + 1], box):
         last += 1
+    if box.footer_rows and last + 1 == cursor_row < len(texts) and not texts[cursor_row]:
+        last += 1  # its text ends with a line break
+    if box.footer_rows and last + 1 == cursor_row < len(texts) and not texts[cursor_row]:
+        last += 1  # its text ends with a line break
     following = texts[first + 1 : last + 1]
     if box.repeats and not all(_starts(text, column, box) for text in following):
         return None
@@ -139,7 +144,7 @@ def _starts(text: str, column: int, box: Box) -> bool:
     return text[: column + 1] in {" " * column + glyph for glyph in box.prompt}
 
 
-def _bordered(texts: list[str], last: int, column: int, box: Box) -> _Place | None:
+def _bordered(texts: list[str], last: int, column: int, _: int, box: Box) -> _Place | None:
     """Return the place of a box whose rows all begin with the same border."""
     first = last
     while first and _starts(texts[first - 1], column, box):

@@ -194,3 +194,11 @@ def test_force_types_at_a_shell_prompt(host: LocalHost) -> None:
     eventually(lambda: "bash-" in host.tmux.screen(pane), "the shell's prompt")
     assert host.notify("forced", "hello", FORCE_SEND="1").returncode == 0
     eventually(lambda: "command not found" in host.tmux.screen(pane), "the shell ran it")
+
+
+def test_a_pane_whose_program_was_started_anew_gets_its_message(host: LocalHost) -> None:
+    pane = host.open("anew", "cat")
+    before = host.tmux.ask(pane, "#{pane_pid}")
+    host.tmux.run("respawn-pane", "-k", "-t", pane, "exec cat")
+    eventually(lambda: host.tmux.ask(pane, "#{pane_pid}") != before, "it has another process")
+    assert host.receipt("anew", "hello").state == "submitted"
