@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-clis lint bench format clean
+.PHONY: demo test test-clis lint bench soak format clean
 
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
@@ -24,6 +24,10 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed .system-test
 	$(BIN)/python -m tests.bench
+
+soak: $(VENV)/installed .system-test
+	$(BIN)/python -m pytest -m soak tests/faults
+	$(BIN)/python -m tests.faults.soak --messages 10000
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -123,12 +123,13 @@ async def run(paths: Paths) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, agent.stopping.set)
+        # What an earlier run has left goes first: before a command or a peer can bring anything.
+        await agent.postman.recover(agent.links)
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         agent.links.dial()
-        await agent.postman.recover(agent.links)
         log.info("agent is running", home=paths.home, pid=os.getpid())
         await agent.stopping.wait()
         log.info("agent stops")

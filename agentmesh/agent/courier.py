@@ -9,6 +9,7 @@ import time
 from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
+from agentmesh.agent.tasks import Tasks
 from agentmesh.core.delivery import Event, is_end
 from agentmesh.core.model import Message, Receipt
 from agentmesh.core.wire import Deliver, Frame, Withdraw
@@ -22,6 +23,10 @@ WITHDRAW_SECONDS = 2.0
 """How long is waited for a host to say that a message is taken back."""
 GRACE_SECONDS = 5.0
 """How long after its time a message may still be asked about while its host can't be reached."""
+ASK_SECONDS = 300.0
+"""How long after the last word of a host it is asked again about a message that waits there."""
+ASK_AGAIN_SECONDS = 1.0
+"""How soon a host is asked again that was just typing a message, or whose link broke just then."""
 ENDED_SECONDS = 90.0
 """How long a message may take from there to its end, beyond its own patience: others may be queued before it."""
 
@@ -42,14 +47,15 @@ class Carrier(Protocol):
 class _Errand:
     """A message on its way."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, *, sent: bool) -> None:
         self.message = message
+        self.sent = sent
+        """Its host may have heard of it."""
         self.receipt: Receipt | None = None
         """What its host has said last."""
         self.changed = asyncio.Event()
         self.asked = False
         """Its host has been told of it as it stands, over a link that still lives."""
-        self.sent = False
         self.rests = True
         """It waits for its turn, or for its host to be reached."""
         self.withdrawn = False
@@ -81,18 +87,20 @@ class _Errand:
 class Courier:
     """Carries this host's messages to other hosts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tasks: Tasks) -> None:
         self._database = database
+        self._tasks = tasks
         self._errands: dict[str, _Errand] = {}
         self._lanes: dict[tuple[str, str], asyncio.Lock] = {}
         self._moved = asyncio.Condition()
 
-    async def carry(self, message: Message, carrier: Carrier) -> Receipt:
-        """Bring an accepted message to its host; returns the receipt of its end.
+    async def carry(self, message: Message, carrier: Carrier, *, sent: bool = False) -> Receipt:
+        """Bring an accepted message, which may have been ``sent`` before, to its host; returns the receipt of its end.
 
-        One that can't wait ends as soon as its host can't be reached; others when their time is over.
+        One that can't wait ends as soon as its host can't be reached; others when their time is over. Where that leaves
+        it uncertain, its host is asked as soon as that can be.
         """
-        errand = self._errands[message.id] = _Errand(message)
+        errand = self._errands[message.id] = _Errand(message, sent=sent)
         reason = ""
         try:
             async with asyncio.timeout(errand.patience + ENDED_SECONDS if message.expires else None):
@@ -100,7 +108,7 @@ class Courier:
         except Unreachable as error:
             reason = str(error)
         except TimeoutError:
-            reason = f"{message.host} has not answered; the message may still arrive."
+            reason = f"{message.host} has not answered."
         except _NeverLeft as error:
             return await self._end(message, error.event, error.detail)
         finally:
@@ -110,7 +118,17 @@ class Courier:
             return await self._end(message, Event.MISS, reason)
         if not errand.asked:
             reason = f"The link broke before {message.host} told of its end, and {reason}"
+        self.clear_up(message, carrier)
         return await self._end(message, Event.LOSE, reason)
+
+    def clear_up(self, message: Message, carrier: Carrier) -> None:
+        """Learn what became of a message that this host is uncertain of, whenever that can be."""
+        if message.id not in self._errands:
+            self._tasks.start_supervised(f"clear up {message.id}", self._clear_up(message, carrier))
+
+    def carries(self, message: Message) -> bool:
+        """Tell whether a message is on its way already."""
+        return message.id in self._errands
 
     async def record(self, receipt: Receipt) -> None:
         """Note what a peer says of a message of this host."""
@@ -165,6 +183,24 @@ class Courier:
                 except _AskAgain:
                     pass
 
+    async def _clear_up(self, message: Message, carrier: Carrier) -> None:
+        """Ask a message's host for its end, by taking it back: its sender has been told, and may have sent it again."""
+        errand = self._errands[message.id] = _Errand(message, sent=True)
+        errand.withdrawn = True
+        try:
+            while True:
+                await carrier.wait_for_link(message.host)
+                errand.asked, before = True, errand.receipt
+                with suppress(TimeoutError, Unreachable):
+                    await carrier.send(message.host, errand.frame)
+                    heard = await errand.heard(before, STORED_SECONDS)
+                    if heard is not None and is_end(heard.state):
+                        return
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+        finally:
+            del self._errands[message.id]
+            errand.ended.set()
+
     async def _enter_lane(self, lane: AsyncExitStack, message: Message, carrier: Carrier) -> None:
         """Wait for a message's turn; one that can't wait has its turn soon, or never."""
         turn = self._lanes.setdefault((message.host, message.to), asyncio.Lock())
@@ -190,7 +226,7 @@ class Courier:
             await lane.aclose()
             if is_end(heard.state):
                 return heard
-            seconds = errand.patience + ENDED_SECONDS
+            seconds = min(errand.patience + ENDED_SECONDS, ASK_SECONDS)
 
     @staticmethod
     def _check(errand: _Errand) -> None:

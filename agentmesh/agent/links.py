@@ -133,7 +133,7 @@ class Links:
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host, dialling it if need be. Raises Unreachable."""
         await self.reach(host)
-        for stream in list(self._streams.get(host, [])):
+        for stream in self._streams.get(host, [])[::-1]:  # the newest: of an older one the end may not be known yet
             try:
                 await stream.send(frame)
             except OSError:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from agentmesh.agent.typist import Typist
 from agentmesh.config import Queue as QueueConfig
 from agentmesh.core.delivery import Event, IllegalEvent, State, is_end
 from agentmesh.core.model import Message, Pane, Receipt
+from agentmesh.core.readiness import Readiness
 from agentmesh.core.registry import resolve
 from agentmesh.errors import AgentmeshError, PaneGone, PaneReplaced, StoreFailed, TmuxFailed, UnknownAddress
 from agentmesh.store import inbox
@@ -31,6 +33,8 @@ FIRST_LOOK_SECONDS = 0.1
 LAST_LOOK_SECONDS = 2.0
 """How soon a pane that wasn't ready is looked at again, and how seldom when it stays so."""
 LOCK_POLL_SECONDS = 0.01
+_NOT_SEEN = {"", Readiness.REPLACED}
+"""What is known of a pane that could not be asked, or has another process: a scan tells more."""
 
 Stored = Awaitable[tuple[Receipt, bool]]
 """A message's way to the disk: its receipt, and whether it is new there."""
@@ -53,6 +57,8 @@ class Entry:
         """It has been tried, and must wait."""
         self.is_fresh = True
         """Its receipt is what ``stored`` says."""
+        self.is_begun = False
+        """Something of it may be in its pane."""
         self.is_one_too_many = False
 
     @property
@@ -192,15 +198,21 @@ class PaneQueues:
     async def _try_all(self, queue: _Queue) -> None:
         """Try each message in its order. Behind one that must wait, others wait too."""
         ahead: Receipt | None = None
-        for entry in tuple(queue.entries):
+        batch = tuple(queue.entries)
+        for entry in batch:
             if entry.ended.done():
                 queue.entries.remove(entry)
+                continue
+            if self._has_moved(entry, queue):
                 continue
             must_wait = self._closed or (ahead is not None and not entry.message.force)
             if entry.waits and must_wait and entry.seconds_left > 0 and not entry.is_one_too_many:
                 entry.rests = True
                 continue
             entry.rests = False
+            await self._wait_for_older(entry, queue)
+            if any(other.number < entry.number and other not in batch for other in queue.entries):
+                return  # older ones have just been brought here
             try:
                 receipt = await self._try(entry, queue, ahead)
             except StoreFailed as error:
@@ -221,9 +233,7 @@ class PaneQueues:
     async def _try(self, entry: Entry, queue: _Queue, ahead: Receipt | None) -> Receipt | None:
         """Deliver a message if that can be now; returns how far it got, or None if it belongs into another queue."""
         pane = await self._find(entry)
-        if pane is not None and _name(pane) != queue.name:
-            queue.entries.remove(entry)
-            self._queue(_name(pane)).add(entry)
+        if self._has_moved(entry, queue, pane):
             return None
         async with self._alone(queue.name):
             held_back = await self._hold_back(entry, pane, ahead)
@@ -235,16 +245,16 @@ class PaneQueues:
                 receipt = await self._read(entry)
             except (PaneGone, PaneReplaced, TmuxFailed) as error:
                 receipt = await self._break_off(entry, str(error))
-        if receipt.state is State.FAILED:
+        if receipt.state is State.FAILED or (receipt.state is State.STORED and receipt.readiness in _NOT_SEEN):
             await self._scanner.scan()
         return receipt
 
     async def _deliver(self, entry: Entry, pane: Pane) -> Receipt:
         """Deliver a message into its pane. Where that has another process than was registered, scan anew, once."""
-        server = self._scanner.server(pane.server)
+        server, journal = self._scanner.server(pane.server), partial(self._journal_of, entry)
         try:
             storing = asyncio.ensure_future(self._read(entry))
-            return await self._typist.deliver(entry.message, pane, server, storing, self._journal)
+            return await self._typist.deliver(entry.message, pane, server, storing, journal)
         except PaneReplaced:
             # No hook of tmux tells of `respawn-pane`.
             await self._scanner.scan()
@@ -252,7 +262,7 @@ class PaneQueues:
             if known is None or _name(known) != _name(pane):
                 raise
             storing = asyncio.ensure_future(self._read(entry))
-            return await self._typist.deliver(entry.message, known, server, storing, self._journal)
+            return await self._typist.deliver(entry.message, known, server, storing, journal)
 
     async def _hold_back(self, entry: Entry, pane: Pane | None, ahead: Receipt | None) -> Receipt | None:
         """Say why a message isn't tried now, if so, and whether that is its end. What was begun is never held back."""
@@ -294,6 +304,15 @@ class PaneQueues:
             return receipt
         return await self._database.write(inbox.find, entry.message.id) or receipt
 
+    async def _journal_of(self, entry: Entry, receipt: Receipt, event: Event) -> Receipt:
+        """Journal a step of a delivery. What can wait doesn't fail of a pane that was replaced, or can't be asked."""
+        is_for_good = receipt.readiness == Readiness.DEAD
+        if event is Event.FAIL and receipt.state is State.STORED and entry.waits and not is_for_good:
+            return receipt
+        receipt = await self._journal(receipt, event)
+        entry.is_begun = receipt.state is not State.STORED
+        return receipt
+
     async def _journal(self, receipt: Receipt, event: Event) -> Receipt:
         return await self._database.write(inbox.advance, receipt, event, int(time.time()))
 
@@ -306,7 +325,12 @@ class PaneQueues:
             entry.news.set()
 
     def _fail(self, entry: Entry, error: AgentmeshError) -> None:
-        if not entry.ended.done():
+        """End a message without a word on disk: of what may be in its pane, nothing can be said any more."""
+        if entry.is_begun:
+            message = entry.message
+            told = Receipt(id=message.id, to=message.to, host=message.host, state=State.UNCERTAIN, detail=str(error))
+            self.end(entry, told)
+        elif not entry.ended.done():
             self._entries.pop(entry.message.id, None)
             entry.ended.set_exception(error)
             entry.ended.exception()  # nobody may be waiting for it
@@ -314,6 +338,26 @@ class PaneQueues:
 
     def _known(self, message: Message) -> Pane | None:
         return next((pane for pane in self._replica.own.panes if pane.address == message.to), None)
+
+    def _has_moved(self, entry: Entry, queue: _Queue, pane: Pane | None = None) -> bool:
+        """Bring a message into another queue, if its address means another pane by now; tell whether that was so."""
+        pane = pane or self._known(entry.message)
+        if pane is None or _name(pane) == queue.name:
+            return False
+        queue.entries.remove(entry)
+        self._queue(_name(pane)).add(entry)
+        return True
+
+    async def _wait_for_older(self, entry: Entry, queue: _Queue) -> None:
+        """Wait while another queue still holds an older message for the same address, whose pane has changed."""
+        while self._known(entry.message) and any(
+            older.message.to == entry.message.to and older.number < entry.number
+            for other in self._queues.values()
+            if other is not queue
+            for older in other.entries
+        ):
+            self.look_again()
+            await asyncio.sleep(LOCK_POLL_SECONDS)
 
     async def _find(self, entry: Entry) -> Pane | None:
         """Return the pane that an address of this host means now; look again before saying that there is none."""

@@ -24,6 +24,8 @@ QUICK_SECONDS = 0.1
 """An end that comes within this time is told without telling first that the message is stored, or queued."""
 STALE_SECONDS = 60
 """A message that can't wait is not taken up again after a crash that was longer ago than this."""
+DOUBT_SECONDS = 24 * 3600
+"""For how long it is asked what became of a message that this host is uncertain of."""
 KEEP_SECONDS = 30 * 24 * 3600
 """How long a message is kept after its end."""
 _STOPPED = "This host stopped before the message's end was known."
@@ -38,11 +40,13 @@ class Postman:
         self._queues = queues
         self._drops = drops
         self._tasks = tasks
-        self._courier = Courier(database)
+        self._courier = Courier(database, tasks)
         self._replies: dict[str, Reply] = {}
+        self._recovered = False
 
     async def send(self, message: Message, carrier: Carrier) -> Receipt:
         """Carry a message of this host to its end; returns the last receipt."""
+        await self._let_older_go_first(message, carrier)
         if message.host == self._alias:
             return await asyncio.shield((await self._put(message)).ended)
         await self._database.write(outbox.accept, message)
@@ -51,6 +55,7 @@ class Postman:
     async def queue(self, message: Message, carrier: Carrier) -> Receipt:
         """Accept a message of this host and deliver it when that can be; returns how far it got in a moment."""
         ending: asyncio.Future[Any]
+        await self._let_older_go_first(message, carrier)
         if message.host == self._alias:
             ending = (await self._put(message)).ended
         else:
@@ -130,20 +135,17 @@ class Postman:
         await self._drops.take(stream)
 
     async def recover(self, carrier: Carrier) -> None:
-        """Take up what a stop or a crash interrupted, in its order; forget what ended long ago."""
+        """Take up what a stop or a crash interrupted, in its order; forget what ended long ago.
+
+        Nothing else may be sent or accepted before this returns.
+        """
+        self._recovered = True
         await self._database.write(retention.forget, _now() - KEEP_SECONDS)
-        for letter in await self._database.write(inbox.unended):
-            receipt = letter.receipt
-            until = receipt.time + STALE_SECONDS if receipt.state is State.STORED else 0
-            self._queues.put(letter.message, partial(_found, receipt), until)
-        for letter in await self._database.write(outbox.listed):
-            message = letter.message
-            if message.host == self._alias:
-                continue
-            if message.expires or _now() - message.sent < STALE_SECONDS:
-                self._carry(message, carrier)
-            else:
-                await self._database.write(outbox.advance, message, Event.LOSE, _STOPPED, _now())
+        await self._take_up_received()
+        await self._take_up_sent(carrier)
+        for letter in await self._database.write(outbox.uncertain, _now() - DOUBT_SECONDS):
+            if letter.message.host != self._alias:
+                self._courier.clear_up(letter.message, carrier)
 
     async def settle(self, seconds: float) -> None:
         """Wait until every message has ended, or must wait for its pane or its host; at most so long."""
@@ -152,6 +154,32 @@ class Postman:
     async def close(self, seconds: float) -> None:
         """Let what waits rest, on disk, and what is being delivered come to its end; at most so long."""
         await self._queues.close(seconds)
+
+    async def _let_older_go_first(self, message: Message, carrier: Carrier) -> None:
+        """Where no agent runs: take up what earlier commands have left waiting here, or for the same pane elsewhere."""
+        if self._recovered:
+            return
+        if message.host == self._alias:
+            await self._take_up_received()
+        else:
+            await self._take_up_sent(carrier, message.to)
+
+    async def _take_up_received(self) -> None:
+        for letter in await self._database.write(inbox.unended):
+            receipt = letter.receipt
+            until = receipt.time + STALE_SECONDS if receipt.state is State.STORED else 0
+            self._queues.put(letter.message, partial(_found, receipt), until)
+
+    async def _take_up_sent(self, carrier: Carrier, to: str = "") -> None:
+        """Carry on with messages for other hosts; with those for one address alone, if it is given."""
+        for letter in await self._database.write(outbox.listed):
+            message = letter.message
+            if message.host == self._alias or to not in {"", message.to} or self._courier.carries(message):
+                continue
+            if message.expires or _now() - message.sent < STALE_SECONDS:
+                self._carry(message, carrier, sent=True)
+            else:
+                await self._database.write(outbox.advance, message, Event.LOSE, _STOPPED, _now())
 
     async def _owed(self, message: Message) -> Receipt:
         receipt = await self._database.write(outbox.find, message.id)
@@ -164,8 +192,8 @@ class Postman:
         stored, _ = await self._database.write(inbox.accept_and_store, message, _now())
         return self._queues.put(message, partial(_found, stored, is_new=True))
 
-    def _carry(self, message: Message, carrier: Carrier) -> asyncio.Task[Any]:
-        return self._tasks.start_supervised(f"message {message.id}", self._courier.carry(message, carrier))
+    def _carry(self, message: Message, carrier: Carrier, *, sent: bool = False) -> asyncio.Task[Any]:
+        return self._tasks.start_supervised(f"message {message.id}", self._courier.carry(message, carrier, sent=sent))
 
     async def _answer(self, entry: Entry) -> None:
         """Tell whoever asked about a message that it is stored, what it waits for, and its end."""

@@ -63,6 +63,16 @@ def listed(connection: sqlite3.Connection, *, ended: bool = False) -> list[Lette
     return _decoded(rows)
 
 
+def uncertain(connection: sqlite3.Connection, since: int) -> list[Letter]:
+    """Return the messages of which this host is uncertain, and that were sent since then, Unix seconds."""
+    rows = connection.execute(
+        "SELECT message, receipt FROM outbox"
+        " WHERE state = ? AND json_extract(CAST(message AS TEXT), '$.sent') >= ? ORDER BY rowid",
+        (State.UNCERTAIN, since),
+    )
+    return _decoded(rows)
+
+
 def starting_with(connection: sqlite3.Connection, prefix: str) -> list[Letter]:
     """Return the messages whose id begins so."""
     rows = connection.execute(

@@ -1,0 +1,5 @@
+"""The short folder in which the hosts of these tests live."""
+
+from tests.mesh.conftest import root
+
+__all__ = ["root"]

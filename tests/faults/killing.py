@@ -1,0 +1,147 @@
+"""Run an agent, again and again, that can kill itself between any two steps of a message's life.
+
+The steps are seen from outside, by Python's own profiling hook: each transaction of the outbox and the inbox, each
+execution of tmux for a pane, each frame that leaves and each that comes. Nothing of the product is changed or replaced.
+
+A file says what to do, and is looked at whenever a step is met: it is absent (go on), says ``list FILE`` (append the
+name of each step to that file), or says ``kill STEP`` or ``stop STEP``: at that step, once, the process sends itself
+SIGKILL or SIGSTOP, and the file is removed. A step's name counts how often the like came before; a step repeated
+without another between, as a look at a pane that is polled, counts once.
+
+For each line on standard input an agent is forked from this process, which has imported everything; its pid is told.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from agentmesh.adapters.tmux_client import Clients
+from agentmesh.agent import app
+from agentmesh.agent.stream import FrameStream
+from agentmesh.config import Paths
+from agentmesh.core import session
+from agentmesh.core.delivery import Event, State
+from agentmesh.store.database import Database
+
+PLAN = "FAULTS_PLAN"
+"""The environment variable that names the file."""
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+MARGINS = {"call": "before", "return": "after"}
+
+
+def _transaction(frame: FrameType) -> str:
+    """Name a transaction by what it changes; nothing for what has no part in a message's life."""
+    change, words = frame.f_locals["change"], frame.f_locals["args"]
+    if not change.__module__.endswith(("inbox", "outbox")):
+        return ""
+    return " ".join([f"{change.__module__.rpartition('.')[2]}.{change.__name__}", *map(_events, words)]).strip()
+
+
+def _events(word: object) -> str:
+    return word.value if isinstance(word, Event | State) else getattr(word, "state", "")
+
+
+def _tmux(frame: FrameType) -> str:
+    """Name an execution of tmux by what it does to the pane."""
+    text = " ".join(frame.f_locals["command"])
+    return "tmux " + ("pastes" if "paste-buffer" in text else "presses" if "send-keys" in text else "looks")
+
+
+def _sent(frame: FrameType) -> str:
+    return _frame("sends", frame.f_locals["frame"])
+
+
+def _received(frame: FrameType) -> str:
+    return _frame("hears", frame.f_locals["frame"])
+
+
+def _frame(verb: str, frame: Any) -> str:  # noqa: ANN401 (any of the wire's frames)
+    kind = type(frame).__name__
+    if kind not in {"Deliver", "Withdraw", "ReceiptNews"}:
+        return ""
+    return f"{verb} {kind} {frame.receipt.state.value if kind == 'ReceiptNews' else ''}".strip()
+
+
+def _inner(function: Callable[..., Any], name: str) -> CodeType:
+    (code,) = (part for part in function.__code__.co_consts if isinstance(part, CodeType) and part.co_name == name)
+    return code
+
+
+STEPS: dict[CodeType, Callable[[FrameType], str]] = {
+    _inner(Database.write, "transaction"): _transaction,
+    Clients.run.__code__: _tmux,
+    FrameStream.send.__code__: _sent,
+    session.receive.__code__: _received,
+}
+"""What is counted as a step, by its code."""
+
+
+class Watch:
+    """Counts the steps since the file appeared, and does what it says."""
+
+    def __init__(self, plan: Path) -> None:
+        self._plan = plan
+        self._doing = ""
+        self._counts: Counter[str] = Counter()
+        self._last = ""
+        self._lock = threading.Lock()
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> None:
+        """Be told of a call or a return of any function."""
+        name = STEPS.get(frame.f_code)
+        if name is None or event not in MARGINS or not (step := name(frame)):
+            return
+        with self._lock:
+            self._meet(f"{MARGINS[event]} {step}")
+
+    def _meet(self, step: str) -> None:
+        try:
+            doing = self._plan.read_text()
+        except FileNotFoundError:
+            self._doing = ""
+            return
+        if doing != self._doing:
+            self._doing, self._last = doing, ""
+            self._counts.clear()
+        if step != self._last and not step.endswith("tmux looks"):
+            self._counts[step] += 1
+        self._last = step
+        numbered = f"{step} {self._counts[step]}"
+        if doing.startswith("list "):
+            with Path(doing.removeprefix("list ")).open("a") as file:
+                file.write(f"{numbered}\n")
+        elif doing.partition(" ")[2] == numbered:
+            try:
+                self._plan.unlink()
+            except FileNotFoundError:
+                return  # it was called off just now
+            # Sent to this thread, it acts before another step can be begun.
+            signal.pthread_kill(threading.get_ident(), SIGNALS[doing.partition(" ")[0]])
+
+
+def main() -> None:
+    """Fork an agent for each line, and wait for its end before the next."""
+    for _ in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                watch = Watch(Path(os.environ[PLAN]))
+                threading.setprofile(watch)
+                sys.setprofile(watch)
+                asyncio.run(app.run(Paths.from_environment()))
+            finally:
+                os._exit(0)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+        os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()

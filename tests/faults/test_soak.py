@@ -1,0 +1,16 @@
+"""A short run of the soak: three hosts with a real sshd, random faults, and no promise broken."""
+
+import pytest
+
+from tests.e2e.hosts import Network, obstacle
+from tests.faults.soak import Soak
+
+pytestmark = [pytest.mark.hosts, pytest.mark.tmux]
+
+
+def test_under_random_faults_nothing_is_lost_comes_twice_or_out_of_order() -> None:
+    if reason := obstacle():
+        pytest.skip(reason)
+    with Network() as network:
+        result = Soak(network, "1").run(messages=200, rate=20, seconds=100)
+        assert not result.bad, f"{result.table}\n{network.diagnose()}"
