@@ -25,7 +25,7 @@ PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permiss
 OTHERS = frozenset({"starting", "login"})
 UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
 """What a program with an input box shows, by the part of a recording's name after the program's."""
-_CHOICE = re.compile(r"[❯›●┃] *1\.|Allow once|\(Y\)es|enter accept")
+_CHOICE = re.compile(r"[❯›●┃] *\d\.|Allow once|\(Y\)es|enter accept|enter to select · esc")
 _PRINTED = {"aider-panel-help": "aider-after-submit"}
 """Recordings of what is no panel there: aider prints its help into the conversation."""
 READING_LINES = frozenset({"input-idle"})
