@@ -206,7 +206,7 @@ class TmuxServer:
                 *_look(pane, history),
             )
         finally:
-            buffer.unlink()
+            buffer.unlink(missing_ok=True)  # an agent that starts sweeps the folder
         return _unless_changed(output, pane, history)
 
     async def leave_mode(self, pane: str) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request, connect
+from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request, ask, connect
 from agentmesh.adapters.stdio import standard_streams
 from agentmesh.agent.app import assembled
 from agentmesh.config import Paths
@@ -63,7 +64,8 @@ def run_command(words: list[str]) -> int:
         async with assembled(Paths.from_environment()) as agent:
             code = await agent.control.answer(request, answer)
             await agent.postman.settle(LAST_SECONDS)
-            return code
+        await _hand_over(Paths.from_environment())
+        return code
 
     try:
         return asyncio.run(work())
@@ -89,6 +91,7 @@ def serve_peer(paths: Paths) -> int:
             while not conversation.done() and not await _runs(paths.socket):
                 await asyncio.wait({conversation}, timeout=LOOK_SECONDS)
             await agent.postman.close(LAST_SECONDS)
+            await _hand_over(paths)
 
     try:
         asyncio.run(work())
@@ -96,6 +99,12 @@ def serve_peer(paths: Paths) -> int:
         sys.stderr.write(f"agentmesh wire: {error}\n")
         return error.exit_code
     return 0
+
+
+async def _hand_over(paths: Paths) -> None:
+    """Leave what waits to an agent that was started meanwhile, and has not seen it come."""
+    with suppress(AgentmeshError):
+        await ask(paths.socket, "outbox", "take-up")
 
 
 async def _runs(socket: Path) -> bool:

@@ -29,10 +29,12 @@ class Mail:
         self._links = links
 
     async def outbox(self, request: Request, answer: Answer) -> int:
-        """``outbox list|all``, ``outbox retry|drop ID…``."""
+        """``outbox list|all``, ``outbox retry|drop ID…``, and ``outbox take-up``: go on with what others left."""
         match request.words[1:]:
             case ["list" | "all" as which]:
                 await answer.write_output(as_json(await self._postman.outgoing(ended=which == "all")))
+            case ["take-up"]:
+                await self._postman.take_up(self._links)
             case ["retry", *prefixes] if prefixes:
                 await self._each(prefixes, self._retry, answer)
             case ["drop", *prefixes] if prefixes:

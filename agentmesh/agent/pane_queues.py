@@ -328,7 +328,8 @@ class PaneQueues:
         """End a message without a word on disk: of what may be in its pane, nothing can be said any more."""
         if entry.is_begun:
             message = entry.message
-            told = Receipt(id=message.id, to=message.to, host=message.host, state=State.UNCERTAIN, detail=str(error))
+            state, now = State.UNCERTAIN, int(time.time())
+            told = Receipt(id=message.id, to=message.to, host=message.host, state=state, time=now, detail=str(error))
             self.end(entry, told)
         elif not entry.ended.done():
             self._entries.pop(entry.message.id, None)

@@ -109,8 +109,8 @@ class Postman:
         try:
             await self._answer(entry)
         except StoreFailed as error:
-            failed = Receipt(id=message.id, to=message.to, host=message.host, state=State.FAILED, detail=str(error))
-            await self._replies[message.id](failed)
+            failed = Receipt(id=message.id, to=message.to, host=message.host, state=State.FAILED, time=_now())
+            await self._replies[message.id](msgspec.structs.replace(failed, detail=str(error)))
         finally:
             del self._replies[message.id]
 
@@ -141,11 +141,15 @@ class Postman:
         """
         self._recovered = True
         await self._database.write(retention.forget, _now() - KEEP_SECONDS)
-        await self._take_up_received()
-        await self._take_up_sent(carrier)
+        await self.take_up(carrier)
         for letter in await self._database.write(outbox.uncertain, _now() - DOUBT_SECONDS):
             if letter.message.host != self._alias:
                 self._courier.clear_up(letter.message, carrier)
+
+    async def take_up(self, carrier: Carrier) -> None:
+        """Go on with all that is on disk and not under way, such as what a command without an agent has left."""
+        await self._take_up_received()
+        await self._take_up_sent(carrier)
 
     async def settle(self, seconds: float) -> None:
         """Wait until every message has ended, or must wait for its pane or its host; at most so long."""
