@@ -25,6 +25,7 @@ from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import Tasks
+from agentmesh.agent.turns import Turns
 from agentmesh.agent.typist import Typist
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
 from agentmesh.errors import AlreadyRunning, BadConfiguration
@@ -64,7 +65,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         drops = Drops(config.drops, paths.home)
         scanner = Scanner(paths, config, alias, profiles, replica)
         typist = Typist(profiles, drops)
-        queues = PaneQueues(paths.pane_locks, config.queue, database, replica, scanner, typist, tasks)
+        turns = Turns(paths.pane_locks, database, replica, scanner, typist)
+        queues = PaneQueues(config.queue, database, turns, tasks)
         postman = Postman(alias, database, queues, drops, tasks)
         links = Links(alias, replica, postman, tasks)
         links.set_peers(peers)

@@ -11,9 +11,10 @@ import msgspec
 from agentmesh.agent.courier import Carrier, Courier
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.links import Reply
-from agentmesh.agent.pane_queues import Entry, PaneQueues
+from agentmesh.agent.pane_queues import STALE_SECONDS, PaneQueues, found
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks
+from agentmesh.agent.turns import Entry
 from agentmesh.core.delivery import Event, State, is_end
 from agentmesh.core.model import Letter, Message, Receipt
 from agentmesh.errors import StoreFailed
@@ -22,8 +23,6 @@ from agentmesh.store.database import Database
 
 QUICK_SECONDS = 0.1
 """An end that comes within this time is told without telling first that the message is stored, or queued."""
-STALE_SECONDS = 60
-"""A message that can't wait is not taken up again after a crash that was longer ago than this."""
 DOUBT_SECONDS = 24 * 3600
 """For how long it is asked what became of a message that this host is uncertain of."""
 KEEP_SECONDS = 30 * 24 * 3600
@@ -148,7 +147,7 @@ class Postman:
 
     async def take_up(self, carrier: Carrier) -> None:
         """Go on with all that is on disk and not under way, such as what a command without an agent has left."""
-        await self._take_up_received()
+        await self._queues.take_up()
         await self._take_up_sent(carrier)
 
     async def settle(self, seconds: float) -> None:
@@ -164,15 +163,9 @@ class Postman:
         if self._recovered:
             return
         if message.host == self._alias:
-            await self._take_up_received()
+            await self._queues.take_up()
         else:
             await self._take_up_sent(carrier, message.to)
-
-    async def _take_up_received(self) -> None:
-        for letter in await self._database.write(inbox.unended):
-            receipt = letter.receipt
-            until = receipt.time + STALE_SECONDS if receipt.state is State.STORED else 0
-            self._queues.put(letter.message, partial(_found, receipt), until)
 
     async def _take_up_sent(self, carrier: Carrier, to: str = "") -> None:
         """Carry on with messages for other hosts; with those for one address alone, if it is given."""
@@ -194,7 +187,7 @@ class Postman:
     async def _put(self, message: Message) -> Entry:
         """Store a message of this host for one of its panes, and give it its place."""
         stored, _ = await self._database.write(inbox.accept_and_store, message, _now())
-        return self._queues.put(message, partial(_found, stored, is_new=True))
+        return self._queues.put(message, partial(found, stored, is_new=True))
 
     def _carry(self, message: Message, carrier: Carrier, *, sent: bool = False) -> asyncio.Task[Any]:
         return self._tasks.start_supervised(f"message {message.id}", self._courier.carry(message, carrier, sent=sent))
@@ -216,11 +209,6 @@ class Postman:
             if entry.seen and not entry.ended.done():
                 await self._replies[identifier](entry.seen)
         await self._replies[identifier](entry.ended.result())
-
-
-async def _found(receipt: Receipt, *, is_new: bool = False) -> tuple[Receipt, bool]:
-    """Return what is on disk already."""
-    return receipt, is_new
 
 
 def _now() -> int:

@@ -12,6 +12,10 @@ from agentmesh.store import outbox
 _STORED = step(State.ACCEPTED, Event.STORE)
 
 
+class OutOfTurn(Exception):
+    """An older message for the same address has not ended."""
+
+
 def store(connection: sqlite3.Connection, message: Message, now: int) -> tuple[Receipt, bool]:
     """Take a message in, once. Returns its receipt, and whether it is new."""
     receipt = Receipt(id=message.id, to=message.to, host=message.host, state=_STORED, time=now)
@@ -28,11 +32,16 @@ def accept_and_store(connection: sqlite3.Connection, message: Message, now: int)
     return store(connection, message, now)
 
 
-def advance(connection: sqlite3.Connection, receipt: Receipt, event: Event, now: int) -> Receipt:
+def advance(
+    connection: sqlite3.Connection, receipt: Receipt, event: Event, now: int, *, in_turn: bool = False
+) -> Receipt:
     """Journal a step of a message's life, with what the receipt says now.
 
-    Raises IllegalEvent, changing nothing, when the table has no such step, or another process has gone on meanwhile.
+    Raises IllegalEvent, changing nothing, when the table has no such step, or another process has gone on meanwhile;
+    and OutOfTurn, where the step is to be taken in turn, while an older message for the same address hasn't ended.
     """
+    if in_turn and _unended_before(connection, receipt.id):
+        raise OutOfTurn
     advanced = msgspec.structs.replace(receipt, state=step(receipt.state, event), time=now)
     changed = connection.execute(
         "UPDATE inbox SET state = ?, receipt = ? WHERE id = ? AND state = ?",
@@ -50,11 +59,26 @@ def find(connection: sqlite3.Connection, identifier: str) -> Receipt | None:
     return msgspec.json.decode(row[0], type=Receipt) if row else None
 
 
-def unended(connection: sqlite3.Connection) -> list[Letter]:
-    """Return the messages whose delivery was begun or not yet tried, oldest first."""
+def unended(connection: sqlite3.Connection, before: Message | None = None) -> list[Letter]:
+    """Return the messages whose delivery was begun or not yet tried, oldest first.
+
+    With ``before``, those for the same address that came earlier than it.
+    """
+    if before is not None:
+        return _unended_before(connection, before.id)
     rows = connection.execute(
         "SELECT message, receipt, read FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
         (State.STORED, State.PASTING, State.PASTED),
+    )
+    return _decoded(rows)
+
+
+def _unended_before(connection: sqlite3.Connection, identifier: str) -> list[Letter]:
+    rows = connection.execute(
+        "SELECT older.message, older.receipt, older.read FROM inbox AS older, inbox AS this WHERE this.id = ?"
+        " AND older.address = this.address AND older.rowid < this.rowid AND older.state IN (?, ?, ?)"
+        " ORDER BY older.rowid",
+        (identifier, State.STORED, State.PASTING, State.PASTED),
     )
     return _decoded(rows)
 

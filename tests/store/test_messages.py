@@ -194,6 +194,19 @@ def test_only_what_ended_long_ago_is_forgotten(connection: sqlite3.Connection) -
     assert owed(connection) == [a_message(3)]
 
 
+def test_a_step_in_turn_waits_for_older_messages_to_the_same_address(connection: sqlite3.Connection) -> None:
+    older, _ = inbox.store(connection, a_message(1), NOW)
+    inbox.store(connection, a_message(2, to=Address("hub-other")), NOW)
+    newer, _ = inbox.store(connection, a_message(3), NOW)
+    with pytest.raises(inbox.OutOfTurn):
+        inbox.advance(connection, newer, Event.PASTE, NOW, in_turn=True)
+    assert inbox.find(connection, newer.id) == newer
+    assert [letter.message for letter in inbox.unended(connection, a_message(3))] == [a_message(1)]
+    inbox.advance(connection, older, Event.REFUSE, NOW)
+    assert inbox.unended(connection, a_message(3)) == []
+    assert inbox.advance(connection, newer, Event.PASTE, NOW, in_turn=True).state is State.PASTING
+
+
 # Slices.
 
 
