@@ -1,7 +1,8 @@
 """Messages to real agent CLIs: what the model server was told is what arrived."""
 
+import re
 import sys
-from statistics import quantiles
+from statistics import median, quantiles
 
 import pytest
 
@@ -43,6 +44,13 @@ def test_a_message_arrives_once_and_whole_as_one_turn(idle: Correspondent, text:
     assert not idle.stage.outside(f"{WORK}/{MARK}").exists()
 
 
+def pace(stage: Stage, count: int) -> str:
+    """Return what took the time of the last messages, by the agent's log."""
+    found = re.findall(r"text taken .*drawn_ms=(\d+) settled_ms=(\d+) taken_ms=(\d+)", stage.logs())[-count:]
+    drawn, settled, taken = (median(map(int, column)) for column in zip(*found, strict=True))
+    return f"{drawn:.0f} ms until it drew the text, {settled:.0f} ms to settle, {taken:.0f} ms until it took it"
+
+
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.every_cli)])
 def test_messages_in_a_row_all_arrive(idle: Correspondent, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     idle.refusals.clear()
@@ -58,6 +66,7 @@ def test_messages_in_a_row_all_arrive(idle: Correspondent, count: int, capsys: p
         sys.stdout.write(
             f"\n{idle.recipe.name}: {exact} of {count} exact, {proved} of them proved, p50 {spread[49] * 1000:.0f} ms,"
             f" p99 {spread[98] * 1000:.0f} ms, refused on the way: {dict(idle.refusals)}\n"
+            f"  of which, at the median, {pace(idle.stage, count)}\n"
         )
     assert exact == count
     assert {one.code for one in sent} <= {0, 7}
