@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test lint bench fuzz format clean
 
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
@@ -21,6 +21,10 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed .system-test
 	$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt atheris
+	$(BIN)/python -m tests.fuzz
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

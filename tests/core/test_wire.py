@@ -26,7 +26,8 @@ from agentmesh.core.wire import (
     encode,
 )
 from agentmesh.errors import ProtocolError
-from tests.core.examples import a_message, a_slice, ids, messages, numbers, receipts, slices, texts, versions
+from tests.core.examples import a_message, every_frame, ids, messages, numbers, receipts, slices, texts, versions
+from tests.fuzz.decoder import framed, try_decoder
 
 frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Hello, host=texts, version=texts, oldest=numbers, newest=numbers, channel=texts),
@@ -49,10 +50,6 @@ frames: st.SearchStrategy[Frame] = st.one_of(
 def raw(kind: int, body: object) -> bytes:
     """Return the bytes of a frame with a body of JSON, whatever it is."""
     return framed(kind, json.dumps(body).encode())
-
-
-def framed(kind: int, body: bytes) -> bytes:
-    return (len(body) + 1).to_bytes(4, "big") + bytes([kind]) + body
 
 
 @given(st.lists(frames, max_size=4), st.lists(st.integers(0, 2000)))
@@ -153,6 +150,15 @@ def test_random_json_raises_nothing_but_protocol_errors(kind: int, body: object)
     assert [type(frame) for frame in heard] == [Chunk]
 
 
+@given(st.sampled_from(every_frame()), st.data())
+def test_a_frame_with_some_bytes_changed_raises_nothing_but_protocol_errors(frame: Frame, data: st.DataObject) -> None:
+    whole = bytearray(encode(frame))
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
+        whole[place] = data.draw(st.integers(0, 255))
+    try_decoder(bytes([data.draw(st.sampled_from([0, 2, 4, 6]))]) + whole)
+    try_decoder(b"\x01" + whole[4:])
+
+
 def test_deeply_nested_json_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
         Decoder().feed(framed(Ready.KIND, b'{"offset":1,"new":' + b"[" * 100_000 + b"]" * 100_000 + b"}"))
@@ -170,6 +176,5 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    kinds = (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw, Summary)
-    assert [kind.KIND for kind in kinds] == list(range(1, 13))
-    assert encode(SliceNews(a_slice()))[4] == 2
+    assert [frame.KIND for frame in every_frame()] == list(range(1, 13))
+    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 13))
