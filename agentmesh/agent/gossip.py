@@ -15,7 +15,7 @@ from agentmesh.core.wire import Frame, SliceNews, Summary
 from agentmesh.errors import ProtocolError, Unreachable
 
 LINKS_SECONDS = 0.2
-"""How long changes of links are gathered before neighbours are told: many come up together."""
+"""How long changes of links, ours and others', are gathered before anything follows: many come up together."""
 
 Tell = Callable[[str, Frame], Awaitable[None]]
 """Sends a frame to a neighbour over a link that lives. Raises Unreachable, ProtocolError."""
@@ -43,6 +43,7 @@ class Gossip:
         self._tell = tell
         self._ears: dict[str, _Ear] = {}
         self._telling: dict[str, asyncio.Task[None]] = {}
+        self._links_told: list[str] = []
         self._links_timer: asyncio.TimerHandle | None = None
         replica.on_change = self._offer
 
@@ -78,14 +79,15 @@ class Gossip:
         """Take in a slice that a neighbour has sent."""
         if ear := self._ears.get(source):
             ear.neighbour = knowing(ear.neighbour, part)
-        await self._replica.learn(part)
+        await self._replica.learn(part, source)
 
     def compare(self, host: str, summary: Summary) -> None:
         """Send a neighbour what it lacks, going by its summary."""
         if ear := self._ears.get(host):
-            ear.neighbour = summarised(ear.neighbour, summary)
+            before, ear.neighbour = ear.neighbour, summarised(ear.neighbour, summary)
             self._offer(*self._replica.registry, ears=[ear])
-            self._replica.set_ways(ways(ear.neighbour for ear in self._ears.values()))
+            if ear.neighbour.links != before.links:
+                self._links_changed()
 
     def _summarise(self, ear: _Ear) -> None:
         if not ear.summarises:  # it will not say what it lacks: it is sent everything again
@@ -103,15 +105,19 @@ class Gossip:
                 ear.owing.set()
 
     def _links_changed(self) -> None:
-        self._replica.set_ways(ways(ear.neighbour for ear in self._ears.values()))
         if self._links_timer is None:
-            self._links_timer = asyncio.get_running_loop().call_later(LINKS_SECONDS, self._tell_links)
+            self._links_timer = asyncio.get_running_loop().call_later(LINKS_SECONDS, self._note_links)
 
-    def _tell_links(self) -> None:
+    def _note_links(self) -> None:
+        """Note who lives, and tell the neighbours of our own links where those have changed."""
         self._links_timer = None
-        for ear in self._ears.values():
-            ear.owes_links = True
-            ear.owing.set()
+        self._replica.set_ways(ways(ear.neighbour for ear in self._ears.values()))
+        links = sorted(self._ears)
+        if links != self._links_told:
+            self._links_told = links
+            for ear in self._ears.values():
+                ear.owes_links = True
+                ear.owing.set()
 
     async def _keep_telling(self, ear: _Ear) -> None:
         host = ear.neighbour.host

@@ -75,16 +75,18 @@ class Replica:
         await self._keep(part)
         return True
 
-    async def learn(self, part: Slice) -> None:
-        """Take in a slice that its host sent, or another that has heard of it."""
+    async def learn(self, part: Slice, source: str) -> None:
+        """Take in a slice that its host sent, or another peer that has heard of it."""
         if part.host == self._alias:
-            await self._rise_above(part.version)
+            await self._rise_above(part.version, source)
             return
         if part.host not in self._members:
-            log.info("slice ignored: its host is not in peers.conf", peer=part.host)
+            log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source)
             return
         if not is_sound(part):
-            log.warning("slice ignored: it speaks for another host, or holds what no tmux says", peer=part.host)
+            log.warning(
+                "slice ignored: it speaks for another host, or holds what no tmux says", host=part.host, peer=source
+            )
             return
         if merge(self.registry, part) is not self.registry:
             await self._keep(part)
@@ -116,14 +118,14 @@ class Replica:
             own, every = [self.own], list(self.registry.values())
             await asyncio.to_thread(_write, self._paths, own, every, states)
 
-    async def _rise_above(self, version: Version) -> None:
+    async def _rise_above(self, version: Version, source: str) -> None:
         """Raise this host's slice above one that somebody holds of it.
 
         The host's one agent alone does that: whoever does its work while none runs may hear of an agent that starts.
         """
         async with self._rising:
             if self._may_rise and is_outdone(self.own, version):
-                log.warning("a newer slice of this host was heard, from before its disk was restored; it is raised")
+                log.warning("a newer slice of this host was heard: its disk was restored, or a peer lies", peer=source)
                 epoch = await self._database.write(slices.next_epoch, version.epoch)
                 await self._keep(in_epoch(self.own, epoch, int(time.time())))
 

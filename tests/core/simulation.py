@@ -137,9 +137,9 @@ class Wire:
         """Have these links and no others, known to all neighbours, and let everything be said and heard."""
         wanted = {(min(link), max(link)) for link in links}
         up = {(min(pair), max(pair)) for pair in self.under_way}
-        for link in up - wanted:
+        for link in sorted(up - wanted):
             self.cut(*link)
-        for link in wanted - up:
+        for link in sorted(wanted - up):
             self.link(*link)
         for pair in self.under_way:
             self.under_way[pair].clear()

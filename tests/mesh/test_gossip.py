@@ -147,12 +147,17 @@ async def test_a_host_is_live_through_who_has_a_link_to_it_and_stale_without(off
     def state(host: str) -> str:
         return office.replica.states.get(host, "").partition(" since")[0]
 
+    async def eventually_are(*states: str) -> None:
+        await eventually_async(
+            lambda: (state("a"), state("c")) == states, f"they are {states}", lambda: (state("a"), state("c"))
+        )
+
     await office.meet("a", "c")
-    assert (state("a"), state("c")) == ("live", "live via a")
+    await eventually_are("live", "live via a")
     office.gossip.compare("a", Summary())
-    assert (state("a"), state("c")) == ("live", "stale")
+    await eventually_are("live", "stale")
     office.gossip.part("a", linked=False)
-    assert (state("a"), state("c")) == ("stale", "stale")
+    await eventually_are("stale", "stale")
 
 
 async def test_a_resync_makes_good_what_was_lost(office: Office) -> None:
