@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-clis lint bench soak format clean
+.PHONY: demo test test-clis lint bench soak fuzz format clean
 
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
@@ -28,6 +28,10 @@ bench: $(VENV)/installed .system-test
 soak: $(VENV)/installed .system-test
 	$(BIN)/python -m pytest -m soak tests/faults
 	$(BIN)/python -m tests.faults.soak --messages 10000
+
+fuzz: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt atheris
+	$(BIN)/python -m tests.fuzz
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

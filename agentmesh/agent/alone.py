@@ -85,6 +85,7 @@ def serve_peer(paths: Paths) -> int:
     async def work() -> None:
         async with assembled(paths) as agent, standard_streams() as (reader, writer):
             agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
+            agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
             agent.tasks.start("write the registry", agent.replica.keep_files())
             await agent.postman.recover(agent.links)
             conversation = agent.tasks.start("conversation", agent.links.serve(reader, writer))

@@ -130,6 +130,7 @@ async def run(paths: Paths) -> None:
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
+        agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         agent.links.dial()
         log.info("agent is running", home=paths.home, pid=os.getpid())

@@ -103,12 +103,12 @@ class Control:
         return 0
 
     async def _sync(self, _: Request, answer: Answer) -> int:
-        """Read peers.conf again, scan tmux, dial what is down, and send this host's slice to all."""
+        """Read peers.conf again, scan tmux, dial what is down, trade summaries with all."""
         peers = load_peers(self._paths)
         await self._replica.set_members(peers)
         self._links.set_peers(peers)
         await self._scanner.scan()
-        await self._links.sync()
+        self._links.sync()
         await self._replica.write_files()
         await answer.write_output(as_json({"panes": len(self._replica.own.panes), "peers": len(peers)}))
         return 0

@@ -5,21 +5,21 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import Protocol, assert_never
 
 import msgspec
 
 from agentmesh import __version__
 from agentmesh.adapters import ssh
+from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.stream import FrameStream, Reader, Writer
 from agentmesh.agent.tasks import Tasks, supervised
 from agentmesh.core import session as conversation
-from agentmesh.core.model import Message, Receipt, Slice
-from agentmesh.core.session import Accept, Close, Command, Greet, Learn, Record, Send, Session, TakeBack
-from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews, SliceNews
+from agentmesh.core.model import Message, Receipt
+from agentmesh.core.session import Accept, Close, Command, Compare, Greet, Learn, Record, Send, Session, TakeBack
+from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews
 from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
 
 HELLO_SECONDS = 10.0
@@ -80,7 +80,6 @@ class Links:
 
     def __init__(self, alias: str, replica: Replica, mailroom: Mailroom, tasks: Tasks) -> None:
         self._alias = alias
-        self._replica = replica
         self._mailroom = mailroom
         self._tasks = tasks
         self._peers: dict[str, _Peer] = {}
@@ -88,7 +87,7 @@ class Links:
         self._connections: dict[str, ssh.Connection] = {}
         self._streams: dict[str, list[FrameStream]] = {}
         self._linked = asyncio.Condition()
-        replica.on_own_change = self._push
+        self.gossip = Gossip(alias, replica, tasks, self._send_over_link)
 
     @property
     def statuses(self) -> list[PeerStatus]:
@@ -133,7 +132,11 @@ class Links:
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host, dialling it if need be. Raises Unreachable."""
         await self.reach(host)
-        for stream in self._streams.get(host, [])[::-1]:  # the newest: of an older one the end may not be known yet
+        await self._send_over_link(host, frame)
+
+    async def _send_over_link(self, host: str, frame: Frame) -> None:
+        """Send a frame over the newest link: of an older one the end may not be known yet. Raises Unreachable."""
+        for stream in reversed(self._streams.get(host, []).copy()):
             try:
                 await stream.send(frame)
             except OSError:
@@ -141,10 +144,10 @@ class Links:
             return
         raise Unreachable(host=host, reason="the link broke just now")
 
-    async def sync(self) -> None:
-        """Dial every peer that is down, and send this host's slice to all."""
+    def sync(self) -> None:
+        """Dial every peer that is down, and trade summaries with the others."""
         self.dial()
-        self._push(self._replica.own)
+        self.gossip.summarise()
 
     @asynccontextmanager
     async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
@@ -258,10 +261,12 @@ class Links:
         match command:
             case Send(frame):
                 await stream.send(frame)
-            case Greet(host, _):
-                await self._register(host, stream)
-            case Learn(part):
-                await self._replica.learn(part)
+            case Greet(host, _, summarises):
+                await self._register(host, stream, summarises=summarises)
+            case Learn(part, source):
+                await self.gossip.learn(part, source)
+            case Compare(host, summary):
+                self.gossip.compare(host, summary)
             case Accept(message, patience):
                 reply = self._reply(stream)
                 self._tasks.start_supervised(f"message {message.id}", self._mailroom.accept(message, patience, reply))
@@ -285,11 +290,10 @@ class Links:
 
         return reply
 
-    async def _register(self, host: str, stream: FrameStream) -> None:
+    async def _register(self, host: str, stream: FrameStream, *, summarises: bool) -> None:
         self._streams.setdefault(host, []).append(stream)
-        self._replica.set_state(host, "live")
+        self.gossip.join(host, summarises=summarises)
         log.info("link is up", peer=host)
-        await stream.send(SliceNews(self._replica.own))
         async with self._linked:
             self._linked.notify_all()
         if peer := self._peers.get(host):
@@ -301,9 +305,7 @@ class Links:
             return
         streams.remove(stream)
         log.info("link is down", peer=host)
-        if not streams:
-            moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            self._replica.set_state(host, f"stale since {moment}")
+        self.gossip.part(host, linked=bool(streams))
         self._mailroom.link_lost(host)
 
     async def _set_status(self, peer: _Peer, state: str, reason: str = "") -> None:
@@ -320,19 +322,6 @@ class Links:
         )
         async with peer.changed:
             peer.changed.notify_all()
-
-    def _push(self, part: Slice) -> None:
-        for host, streams in self._streams.items():
-            for stream in streams:
-                self._tasks.start(f"push to {host}", self._push_to(stream, part))
-
-    async def _push_to(self, stream: FrameStream, part: Slice) -> None:
-        try:
-            await stream.send(SliceNews(part))
-        except OSError:
-            pass  # its conversation ends by itself, and says so
-        except ProtocolError as error:
-            log.error("slice not sent", reason=error)
 
 
 async def _first(stream: FrameStream) -> Frame | None:

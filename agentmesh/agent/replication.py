@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentmesh.adapters.files import replace
@@ -9,7 +11,7 @@ from agentmesh.adapters.slices import render_slices
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
 from agentmesh.core.model import Pane, Slice, Version
-from agentmesh.core.registry import Registry, digest, is_sound, merge, next_slice
+from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice
 from agentmesh.errors import AgentmeshError
 from agentmesh.store import slices
 from agentmesh.store.database import Database
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Replica:
-    """One host's copy of the registry. Its own slice has one writer, the scanner; the others come from their hosts."""
+    """One host's copy of the registry. Its own slice has one writer, the scanner; the others are heard of."""
 
     def __init__(self, paths: Paths, alias: str, database: Database) -> None:
         self._paths = paths
@@ -28,10 +30,13 @@ class Replica:
         self._members = {alias}
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._rising = asyncio.Lock()
+        self._may_rise = False
         self.registry: Registry = {}
         self.states: dict[str, str] = {}
         """How each host stands, in words: ``live``, ``stale since …``."""
-        self.on_own_change: Callable[[Slice], None] = lambda _: None
+        self.on_change: Callable[[str], None] = lambda _: None
+        """Told of each host whose slice has changed, when that is durable."""
 
     @property
     def own(self) -> Slice:
@@ -48,8 +53,9 @@ class Replica:
         own = known.get(self._alias) or Slice(self._alias, Version(0, 0, digest(())), int(time.time()))
         if new_epoch:
             epoch = await self._database.write(slices.next_epoch)
-            own = Slice(self._alias, Version(epoch, 0, own.version.digest), int(time.time()), own.panes)
+            own = in_epoch(own, epoch, int(time.time()))
             await self._database.write(slices.keep, own)
+        self._may_rise = new_epoch
         self.registry = {**known, self._alias: own}
         await self.set_members(members)
 
@@ -67,24 +73,32 @@ class Replica:
         if part is self.own:
             return False
         await self._keep(part)
-        self.on_own_change(part)
         return True
 
-    async def learn(self, part: Slice) -> None:
-        """Take in a slice that its host sent."""
+    async def learn(self, part: Slice, source: str) -> None:
+        """Take in a slice that its host sent, or another peer that has heard of it."""
+        if part.host == self._alias:
+            await self._rise_above(part.version, source)
+            return
         if part.host not in self._members:
-            log.info("slice ignored: its host is not in peers.conf", peer=part.host)
+            log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source)
             return
         if not is_sound(part):
-            log.warning("slice ignored: it speaks for another host, or holds what no tmux says", peer=part.host)
+            log.warning(
+                "slice ignored: it speaks for another host, or holds what no tmux says", host=part.host, peer=source
+            )
             return
         if merge(self.registry, part) is not self.registry:
             await self._keep(part)
 
-    def set_state(self, host: str, state: str) -> None:
-        """Note how a host stands."""
-        if self.states.get(host) != state:
-            self.states[host] = state
+    def set_ways(self, ways: Mapping[str, str]) -> None:
+        """Note which hosts live, by a link (an empty text) or through which peer; others that did are stale now."""
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        gone = {host: f"stale since {moment}" for host, state in self.states.items() if state.startswith("live")}
+        live = {host: f"live via {peer}" if peer else "live" for host, peer in ways.items()}
+        states = {host: state for host, state in (self.states | gone).items() if host in self._members} | live
+        if states != self.states:
+            self.states = states
             self._changed.set()
 
     async def keep_files(self) -> None:
@@ -104,11 +118,23 @@ class Replica:
             own, every = [self.own], list(self.registry.values())
             await asyncio.to_thread(_write, self._paths, own, every, states)
 
+    async def _rise_above(self, version: Version, source: str) -> None:
+        """Raise this host's slice above one that somebody holds of it.
+
+        The host's one agent alone does that: whoever does its work while none runs may hear of an agent that starts.
+        """
+        async with self._rising:
+            if self._may_rise and is_outdone(self.own, version):
+                log.warning("a newer slice of this host was heard: its disk was restored, or a peer lies", peer=source)
+                epoch = await self._database.write(slices.next_epoch, version.epoch)
+                await self._keep(in_epoch(self.own, epoch, int(time.time())))
+
     async def _keep(self, part: Slice) -> None:
         # In memory first, so that two writers can't pass each other while the database works.
         self.registry = merge(self.registry, part)
         self._changed.set()
         await self._database.write(slices.keep, part)
+        self.on_change(part.host)
 
 
 def _write(paths: Paths, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:

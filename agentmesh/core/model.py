@@ -12,6 +12,9 @@ UnixTime = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
 """Seconds since 1970, to the end of the year 9999: what can be shown as a date."""
 MessageId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """Random. It also names files and tmux buffers: no other characters may come off the wire."""
+LAST_ORDINAL = 2**53 - 1
+"""What every JSON parser and SQLite hold exactly, and no honest epoch or counter comes near."""
+Ordinal = Annotated[int, msgspec.Meta(ge=0, le=LAST_ORDINAL)]
 
 
 class Pane(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,8 +58,8 @@ class Version(msgspec.Struct, frozen=True, order=True):
     breaks ties after a hard kill.
     """
 
-    epoch: int
-    counter: int
+    epoch: Ordinal
+    counter: Ordinal
     digest: str
 
 

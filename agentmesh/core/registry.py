@@ -20,7 +20,7 @@ from agentmesh.core.address import (
     parse_selectors,
     plain_name,
 )
-from agentmesh.core.model import Pane, Slice, Version
+from agentmesh.core.model import LAST_ORDINAL, Pane, Slice, Version
 from agentmesh.core.text import is_printable
 from agentmesh.errors import AmbiguousAddress, UnknownAddress
 
@@ -51,6 +51,19 @@ def next_slice(current: Slice, panes: tuple[Pane, ...], now: int) -> Slice:
         return current
     version = Version(current.version.epoch, current.version.counter + 1, found)
     return Slice(current.host, version, now, panes)
+
+
+def is_outdone(own: Slice, heard: Version) -> bool:
+    """Tell whether a host must raise its own slice above one that somebody holds of it: its disk was restored, say.
+
+    Above the last epoch there is nothing: who claims that one lies.
+    """
+    return own.version < heard and heard.epoch < LAST_ORDINAL
+
+
+def in_epoch(own: Slice, epoch: int, now: int) -> Slice:
+    """Return a host's slice as the first of an epoch."""
+    return Slice(own.host, Version(epoch, 0, own.version.digest), now, own.panes)
 
 
 def merge(known: Registry, heard: Slice) -> Registry:

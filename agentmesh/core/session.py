@@ -3,7 +3,7 @@
 import msgspec
 
 from agentmesh.core.model import Message, Receipt, Slice
-from agentmesh.core.wire import Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews, Withdraw
+from agentmesh.core.wire import SUMMARIES, Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews, Summary, Withdraw
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -17,12 +17,23 @@ class Greet(msgspec.Struct, frozen=True):
 
     host: str
     channel: str
+    summarises: bool
+    """Whether it sends summaries."""
 
 
 class Learn(msgspec.Struct, frozen=True):
     """Merge a slice into the registry."""
 
     slice: Slice
+    source: str
+    """The peer that told of it."""
+
+
+class Compare(msgspec.Struct, frozen=True):
+    """Send a peer what it lacks."""
+
+    host: str
+    summary: Summary
 
 
 class Accept(msgspec.Struct, frozen=True):
@@ -51,7 +62,7 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Accept | TakeBack | Record | Close
+Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +84,10 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     if session.peer is None:
         return _greeted(session, frame)
     match frame:
-        case SliceNews(news) if news.host == session.peer.host:
-            return session, [Learn(news)]
+        case SliceNews(news):
+            return session, [Learn(news, session.peer.host)]
+        case Summary() as summary:
+            return session, [Compare(session.peer.host, summary)]
         case Deliver(message, patience):
             return session, [Accept(message, patience)]
         case Withdraw(message):
@@ -102,4 +115,4 @@ def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         return session, [
             Close(f"{session.expected} calls itself {frame.host}; its self.conf and peers.conf here differ")
         ]
-    return msgspec.structs.replace(session, peer=frame), [Greet(frame.host, frame.channel)]
+    return msgspec.structs.replace(session, peer=frame), [Greet(frame.host, frame.channel, frame.newest >= SUMMARIES)]

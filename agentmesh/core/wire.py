@@ -7,11 +7,13 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from agentmesh.core.model import Message, Receipt, Slice
+from agentmesh.core.model import Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
-NEWEST_PROTOCOL = 1
+NEWEST_PROTOCOL = 2
+SUMMARIES = 2
+"""The protocol from which on summaries are sent, and slices relayed."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -36,7 +38,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SliceNews(msgspec.Struct, frozen=True):
-    """The sender's slice, on connecting and whenever it changed."""
+    """A host's slice, when the receiver lacks it: the sender's own, or one that it has heard of."""
 
     KIND: ClassVar[int] = 2
     slice: Slice
@@ -112,12 +114,22 @@ class Withdraw(msgspec.Struct, frozen=True):
     """Whole: if it has not come yet, it is known when it does."""
 
 
-Frame = Hello | SliceNews | Deliver | ReceiptNews | Offer | Ready | Chunk | Dropped | Refusal | Bye | Withdraw
+class Summary(msgspec.Struct, frozen=True):
+    """What the sender holds and whom it reaches; it is sent what it lacks."""
+
+    KIND: ClassVar[int] = 12
+    links: tuple[str, ...] = ()
+    """The hosts that it has links to."""
+    slices: dict[str, Version] | None = None
+    """The version of each host's slice; None when the links alone have changed."""
+
+
+Frame = Hello | SliceNews | Deliver | ReceiptNews | Offer | Ready | Chunk | Dropped | Refusal | Bye | Withdraw | Summary
 
 # Append only: these numbers are spoken by other hosts, of other versions.
 _FRAMES: dict[int, type[Frame]] = {
     frame.KIND: frame
-    for frame in (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw)
+    for frame in (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw, Summary)
 }
 _RAW_KIND = Chunk.KIND
 _ENCODER = msgspec.json.Encoder()

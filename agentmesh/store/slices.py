@@ -7,11 +7,12 @@ import msgspec
 from agentmesh.core.model import Slice
 
 
-def next_epoch(connection: sqlite3.Connection) -> int:
-    """Return an epoch above all that this host has used, durably."""
+def next_epoch(connection: sqlite3.Connection, heard: int = 0) -> int:
+    """Return an epoch above all that this host has used, and above one that was heard of, durably."""
     (epoch,) = connection.execute(
-        "INSERT INTO facts (name, value) VALUES ('epoch', 1)"
-        " ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
+        "INSERT INTO facts (name, value) VALUES ('epoch', :heard + 1)"
+        " ON CONFLICT (name) DO UPDATE SET value = max(value, :heard) + 1 RETURNING value",
+        {"heard": heard},
     ).fetchone()
     return int(epoch)
 

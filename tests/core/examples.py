@@ -8,6 +8,21 @@ from agentmesh.core.delivery import State
 from agentmesh.core.inventory import PaneRecord
 from agentmesh.core.model import Message, Pane, Receipt, Slice, Version
 from agentmesh.core.readiness import TtyFacts
+from agentmesh.core.wire import (
+    Bye,
+    Chunk,
+    Deliver,
+    Dropped,
+    Frame,
+    Hello,
+    Offer,
+    Ready,
+    ReceiptNews,
+    Refusal,
+    SliceNews,
+    Summary,
+    Withdraw,
+)
 
 NOW = 1_800_000_000
 """A moment, in Unix seconds."""
@@ -43,6 +58,24 @@ def a_message(number: int = 1, **changes: object) -> Message:
 def a_receipt(number: int = 1, state: State = State.STORED, **changes: object) -> Receipt:
     receipt = Receipt(id=f"{number:032x}", to=Address("hub-dev-review"), host="hub", state=state)
     return msgspec.structs.replace(receipt, **changes)
+
+
+def every_frame() -> tuple[Frame, ...]:
+    """Return a frame of each kind."""
+    return (
+        Hello(host="hub", version="1"),
+        SliceNews(a_slice(a_pane())),
+        Deliver(a_message(), 7),
+        ReceiptNews(a_receipt(screen=("a", "b"))),
+        Offer(sender="hub-dev-me", name="a", size=1, sha256="0" * 64),
+        Ready(7),
+        Chunk(b"x"),
+        Dropped("~/a"),
+        Refusal("no"),
+        Bye("no"),
+        Withdraw(a_message()),
+        Summary(("hub",), {"hub": Version(1, 2, "0")}),
+    )
 
 
 def a_record(window_number: int = 1, pane_number: int = 1, **changes: object) -> PaneRecord:

@@ -7,6 +7,7 @@ from agentmesh.core.session import (
     Accept,
     Close,
     Command,
+    Compare,
     Greet,
     Learn,
     Record,
@@ -16,7 +17,7 @@ from agentmesh.core.session import (
     opening,
     receive,
 )
-from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews, Withdraw
+from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews, Summary, Withdraw
 from tests.core.examples import a_message, a_receipt, a_slice
 
 HELLO = Hello(host="worker", version="1")
@@ -32,7 +33,7 @@ def test_each_side_begins_with_its_hello() -> None:
 def test_a_hello_makes_the_peer_known(expected: str | None) -> None:
     session, commands = receive(msgspec.structs.replace(FRESH, expected=expected), HELLO)
     assert session.peer == HELLO
-    assert commands == [Greet("worker", "link")]
+    assert commands == [Greet("worker", "link", summarises=True)]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_a_hello_makes_the_peer_known(expected: str | None) -> None:
         (Bye("no"), "the first frame was no hello"),
         (Hello(host="hub", version="1"), "it calls itself hub, as this host does"),
         (Hello(host="other", version="1"), "worker calls itself other"),
-        (Hello(host="worker", version="9", oldest=2, newest=3), "no common protocol: it speaks 2 to 3"),
+        (Hello(host="worker", version="9", oldest=3, newest=4), "no common protocol: it speaks 3 to 4"),
         (Hello(host="worker", version="0", oldest=0, newest=0), "no common protocol: it speaks 0 to 0"),
     ],
 )
@@ -55,15 +56,22 @@ def test_a_wrong_greeting_closes_the_conversation(frame: Frame, reason: str) -> 
 
 def test_a_newer_peer_that_still_speaks_our_protocol_is_greeted() -> None:
     _, commands = receive(FRESH, Hello(host="worker", version="9", oldest=1, newest=7, channel="drop"))
-    assert commands == [Greet("worker", "drop")]
+    assert commands == [Greet("worker", "drop", summarises=True)]
+
+
+def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
+    _, commands = receive(FRESH, Hello(host="worker", version="0.1", newest=1))
+    assert commands == [Greet("worker", "link", summarises=False)]
 
 
 @pytest.mark.parametrize(
     ("frame", "commands"),
     [
-        (SliceNews(a_slice(host="worker")), [Learn(a_slice(host="worker"))]),
-        (SliceNews(a_slice(host="third")), []),
-        (SliceNews(a_slice(host="hub")), []),
+        *(
+            (SliceNews(a_slice(host=host)), [Learn(a_slice(host=host), "worker")])
+            for host in ("worker", "third", "hub")
+        ),
+        (Summary(("hub",)), [Compare("worker", Summary(("hub",)))]),
         (Deliver(a_message(), 7), [Accept(a_message(), 7)]),
         (Withdraw(a_message()), [TakeBack(a_message())]),
         (ReceiptNews(a_receipt(host="worker")), [Record(a_receipt(host="worker"))]),

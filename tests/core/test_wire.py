@@ -21,11 +21,13 @@ from agentmesh.core.wire import (
     ReceiptNews,
     Refusal,
     SliceNews,
+    Summary,
     Withdraw,
     encode,
 )
 from agentmesh.errors import ProtocolError
-from tests.core.examples import a_message, a_slice, ids, messages, numbers, receipts, slices, texts
+from tests.core.examples import a_message, every_frame, ids, messages, numbers, receipts, slices, texts, versions
+from tests.fuzz.decoder import framed, try_decoder
 
 frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Hello, host=texts, version=texts, oldest=numbers, newest=numbers, channel=texts),
@@ -39,16 +41,15 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Dropped, texts),
     st.builds(Refusal, texts),
     st.builds(Bye, texts),
+    st.builds(
+        Summary, st.lists(texts, max_size=3).map(tuple), st.none() | st.dictionaries(texts, versions, max_size=3)
+    ),
 )
 
 
 def raw(kind: int, body: object) -> bytes:
     """Return the bytes of a frame with a body of JSON, whatever it is."""
     return framed(kind, json.dumps(body).encode())
-
-
-def framed(kind: int, body: bytes) -> bytes:
-    return (len(body) + 1).to_bytes(4, "big") + bytes([kind]) + body
 
 
 @given(st.lists(frames, max_size=4), st.lists(st.integers(0, 2000)))
@@ -70,7 +71,7 @@ def test_a_cut_frame_is_kept_until_the_rest_comes(frame: Frame, cut: int) -> Non
     assert decoder.pending == first
 
 
-@pytest.mark.parametrize("kind", [0, 12, 99, 255])
+@pytest.mark.parametrize("kind", [0, 13, 99, 255])
 def test_an_unknown_kind_is_passed_over(kind: int) -> None:
     assert Decoder().feed(raw(kind, "whatever") + encode(Ready(7))) == [Ready(7)]
 
@@ -86,7 +87,8 @@ def test_a_field_that_an_older_version_does_not_send_has_its_default() -> None:
 
 MESSAGE = {"id": "0" * 32, "sender": "s", "to": "a", "host": "h", "body": "b", "sent": 0}
 OFFER = {"sender": "s", "name": "n", "size": 1, "sha256": "0" * 64}
-SLICE = {"host": "h", "version": {"epoch": 1, "counter": 1, "digest": ""}, "time": 0}
+VERSION = {"epoch": 1, "counter": 1, "digest": ""}
+SLICE = {"host": "h", "version": VERSION, "time": 0}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,10 @@ SLICE = {"host": "h", "version": {"epoch": 1, "counter": 1, "digest": ""}, "time
         raw(Offer.KIND, {**OFFER, "size": -1}),
         raw(Offer.KIND, {**OFFER, "sha256": "/../../../harm"}),
         raw(SliceNews.KIND, {"slice": {**SLICE, "time": 10**18}}),
+        raw(SliceNews.KIND, {"slice": {**SLICE, "version": {**VERSION, "epoch": 2**53}}}),
+        raw(SliceNews.KIND, {"slice": {**SLICE, "version": {**VERSION, "counter": -1}}}),
+        raw(Summary.KIND, {"slices": {"h": {**VERSION, "epoch": 10**30}}}),
+        raw(Summary.KIND, {"links": "h"}),
     ],
 )
 def test_a_frame_that_no_agent_sends_is_a_protocol_error(data: bytes) -> None:
@@ -135,13 +141,22 @@ def test_random_bytes_raise_nothing_but_protocol_errors(data: bytes) -> None:
     assert all(isinstance(frame, Frame) for frame in heard)
 
 
-@given(st.integers(1, 10), st.recursive(st.none() | st.integers() | texts, st.lists, max_leaves=5))
+@given(st.integers(1, 12), st.recursive(st.none() | st.integers() | texts, st.lists, max_leaves=5))
 def test_random_json_raises_nothing_but_protocol_errors(kind: int, body: object) -> None:
     try:
         heard = Decoder().feed(raw(kind, body))
     except ProtocolError:
         return
     assert [type(frame) for frame in heard] == [Chunk]
+
+
+@given(st.sampled_from(every_frame()), st.data())
+def test_a_frame_with_some_bytes_changed_raises_nothing_but_protocol_errors(frame: Frame, data: st.DataObject) -> None:
+    whole = bytearray(encode(frame))
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
+        whole[place] = data.draw(st.integers(0, 255))
+    try_decoder(bytes([data.draw(st.sampled_from([0, 2, 4, 6]))]) + whole)
+    try_decoder(b"\x01" + whole[4:])
 
 
 def test_deeply_nested_json_is_a_protocol_error() -> None:
@@ -161,6 +176,5 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    kinds = (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw)
-    assert [kind.KIND for kind in kinds] == list(range(1, 12))
-    assert encode(SliceNews(a_slice()))[4] == 2
+    assert [frame.KIND for frame in every_frame()] == list(range(1, 13))
+    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 13))

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -101,9 +102,17 @@ class LocalHost:
         """Return what the agent says of itself."""
         return msgspec.json.decode(self.run("agentmesh", "status", "--json").stdout, type=Status)
 
-    def all_up(self) -> bool:
-        """Tell whether the agent has dialled each of its peers."""
-        return all(peer.state == "up" for peer in self.status().peers)
+    def all_up(self, but: Collection[str] = ()) -> bool:
+        """Tell whether the agent has dialled each of its peers, but these."""
+        return all(peer.state == "up" for peer in self.status().peers if peer.host not in but)
+
+    def keep_port(self) -> None:
+        """Let the agent listen on the port that it has now when it starts again."""
+        (self.agents / "config.toml").write_text(f'[listen]\naddress = "{self.status().listening}"\n')
+
+    def registry(self) -> dict[str, dict[str, dict[str, object]]]:
+        """Return what registry.toml says."""
+        return tomllib.loads((self.agents / "registry.toml").read_text())
 
     def open(self, window: str, *command: str | Path) -> str:
         """Open a window, wait until it is registered, and return its pane's id."""
@@ -113,14 +122,15 @@ class LocalHost:
         return pane
 
 
-def befriend(hosts: Sequence[LocalHost]) -> None:
-    """Make hosts whose agents run each other's peers, with links between all."""
+def befriend(hosts: Sequence[LocalHost], apart: Collection[set[str]] = ()) -> None:
+    """Make hosts whose agents run each other's peers, with links between all but those pairs that are to stay apart."""
     ports = {host.name: host.status().listening.rpartition(":")[2] for host in hosts}
     for host in hosts:
         others = [other for other in hosts if other is not host]
         folder = host.home / ".ssh"
         folder.mkdir(mode=0o700, exist_ok=True)
-        keys = {other.name: (other.agents / "key.pub").read_text() for other in others}
+        near = [other for other in others if {host.name, other.name} not in apart]
+        keys = {other.name: (other.agents / "key.pub").read_text() for other in near}
         (folder / "config").write_text(
             "".join(
                 f"Host {name}\n  HostName 127.0.0.1\n  Port {ports[name]}\n  IdentityFile {host.agents}/key\n"
@@ -129,12 +139,9 @@ def befriend(hosts: Sequence[LocalHost]) -> None:
         )
         (folder / "known_hosts").write_text("".join(f"[127.0.0.1]:{ports[name]} {key}" for name, key in keys.items()))
         (host.agents / "authorized_keys").write_text("".join(keys.values()))
-        (host.agents / "peers.conf").write_text("".join(f"{name}\n" for name in keys))
+        (host.agents / "peers.conf").write_text("".join(f"{other.name}\n" for other in others))
     for host in hosts:
         assert host.run("agentmesh", "sync").returncode == 0
     for host in hosts:
-        eventually(
-            host.all_up,
-            f"{host.name} has links to all",
-            host.status,
-        )
+        far = {name for pair in apart if host.name in pair for name in pair}
+        eventually(lambda host=host, far=far: host.all_up(far), f"{host.name} has links", host.status)  # type: ignore[misc]

@@ -1,0 +1,147 @@
+"""Hosts that do to each other's registries what agents do, with a wire between them that a test has in its hands."""
+
+from collections.abc import Iterable
+from itertools import permutations
+
+from agentmesh.core.gossip import Neighbour, knowing, newcomer, summarised, summed_up, wants
+from agentmesh.core.model import Pane, Slice, Version
+from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, merge, next_slice
+from agentmesh.core.wire import SliceNews, Summary
+from tests.core.examples import NOW, a_pane
+
+News = SliceNews | Summary
+
+
+class SimulatedHost:
+    """An agent's memory and disk, which are one here, and what is in its tmux."""
+
+    def __init__(self, name: str, members: Iterable[str]) -> None:
+        self.name = name
+        self.members = {name, *members}
+        self.windows = 0
+        self.epoch = 0
+        self.registry: Registry = {name: Slice(name, Version(0, 0, digest(())), NOW)}
+        self.neighbours: dict[str, Neighbour] = {}
+        self.start()
+
+    @property
+    def own(self) -> Slice:
+        return self.registry[self.name]
+
+    @property
+    def panes(self) -> tuple[Pane, ...]:
+        """What is in tmux."""
+        return (a_pane(f"{self.name}-dev-{self.windows}", host=self.name),)
+
+    def start(self) -> None:
+        """Begin a new epoch, and scan."""
+        self.neighbours = {}
+        self.epoch += 1
+        self.registry = {**self.registry, self.name: in_epoch(self.own, self.epoch, NOW)}
+        self._scan()
+
+    def change(self) -> None:
+        self.windows += 1
+        self._scan()
+
+    def remove(self, host: str) -> None:
+        """Take a host out of peers.conf."""
+        self.members.discard(host)
+        self.registry = {name: part for name, part in self.registry.items() if name != host}
+
+    def summary(self) -> Summary:
+        return Summary(tuple(self.neighbours), summed_up(self.registry))
+
+    def news_for(self, host: str) -> list[SliceNews]:
+        """Return what a neighbour is sent now; it counts as told."""
+        news = []
+        for part in self.registry.values():
+            if wants(self.neighbours[host], part, self.name):
+                self.neighbours[host] = knowing(self.neighbours[host], part)
+                news.append(SliceNews(part))
+        return news
+
+    def hear(self, sender: str, news: News) -> None:
+        match news:
+            case Summary():
+                self.neighbours[sender] = summarised(self.neighbours[sender], news)
+            case SliceNews(part):
+                self.neighbours[sender] = knowing(self.neighbours[sender], part)
+                self._learn(part)
+
+    def _learn(self, part: Slice) -> None:
+        if part.host == self.name:
+            if is_outdone(self.own, part.version):
+                self.epoch = max(self.epoch, part.version.epoch) + 1
+                self.registry = merge(self.registry, in_epoch(self.own, self.epoch, NOW))
+        elif part.host in self.members:
+            self.registry = merge(self.registry, part)
+
+    def _scan(self) -> None:
+        self.registry = {**self.registry, self.name: next_slice(self.own, self.panes, NOW)}
+
+
+class Wire:
+    """The hosts by name, and the frames between any two that have a link, in the order that they were sent."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = list(names)
+        self.hosts = {name: SimulatedHost(name, names) for name in names}
+        self.under_way: dict[tuple[str, str], list[News]] = {}
+        self.slices_sent: list[tuple[str, str]] = []
+        """From whom to whom."""
+
+    def link(self, one: str, other: str) -> None:
+        """Bring a link up, or up again: what was on its way is gone."""
+        self.cut(one, other)
+        for source, target in permutations((one, other)):
+            self.hosts[source].neighbours[target] = newcomer(target, summarises=True)
+            self.under_way[source, target] = []
+        for source, target in permutations((one, other)):
+            self.summarise(source, target)
+
+    def cut(self, one: str, other: str) -> None:
+        for source, target in permutations((one, other)):
+            self.under_way.pop((source, target), None)
+            self.hosts[source].neighbours.pop(target, None)
+
+    def cut_off(self, host: str) -> None:
+        for other in self.hosts.keys() - {host}:
+            self.cut(host, other)
+
+    def summarise(self, source: str, target: str) -> None:
+        self.under_way[source, target].append(self.hosts[source].summary())
+
+    def say(self, source: str, target: str) -> None:
+        """Send what a host lacks, as far as the other knows."""
+        news = self.hosts[source].news_for(target)
+        self.under_way[source, target] += news
+        self.slices_sent += [(source, target)] * len(news)
+
+    def deliver(self, source: str, target: str, number: int = 0) -> None:
+        self.hosts[target].hear(source, self.under_way[source, target].pop(number))
+
+    def settle(self) -> None:
+        """Let everything be said and heard; fail if that never ends."""
+        for _ in range(1000):
+            for pair in self.under_way:
+                self.say(*pair)
+            if not any(self.under_way.values()):
+                return
+            for pair, news in self.under_way.items():
+                if news:
+                    self.deliver(*pair)
+        raise AssertionError(f"they never come to an end: {self.under_way}")
+
+    def settle_links(self, links: Iterable[tuple[str, str]]) -> None:
+        """Have these links and no others, known to all neighbours, and let everything be said and heard."""
+        wanted = {(min(link), max(link)) for link in links}
+        up = {(min(pair), max(pair)) for pair in self.under_way}
+        for link in sorted(up - wanted):
+            self.cut(*link)
+        for link in sorted(wanted - up):
+            self.link(*link)
+        for pair in self.under_way:
+            self.under_way[pair].clear()
+            self.summarise(*pair)
+        self.settle()

@@ -1,0 +1,170 @@
+"""What neighbours are told, and when: a real replica, and a wire that the test has in its hands."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agentmesh.agent.gossip import Gossip
+from agentmesh.agent.replication import Replica
+from agentmesh.agent.tasks import Tasks
+from agentmesh.config import Paths
+from agentmesh.core.model import Slice, Version
+from agentmesh.core.wire import Frame, SliceNews, Summary, encode
+from agentmesh.errors import Unreachable
+from agentmesh.store.database import open_database
+from tests.core.examples import a_pane, a_slice
+from tests.eventually import eventually_async
+
+
+class Office:
+    """A host ``hub`` of the mesh ``a b c``, and what it has told whom."""
+
+    def __init__(self, replica: Replica, tasks: Tasks) -> None:
+        self.replica = replica
+        self.gossip = Gossip("hub", replica, tasks, self._tell)
+        self.told: list[tuple[str, Frame]] = []
+        self.broken: set[str] = set()
+        self.flows = asyncio.Event()
+        self.flows.set()
+
+    async def _tell(self, host: str, frame: Frame) -> None:
+        encode(frame)
+        if host in self.broken:
+            raise Unreachable(host=host, reason="broken")
+        self.told.append((host, frame))
+        await self.flows.wait()
+
+    async def meet(self, host: str, *links: str) -> None:
+        """Let a link come up to a host that has every slice but this host's."""
+        self.gossip.join(host, summarises=True)
+        self.gossip.compare(host, Summary(links, {}))
+        await self.eventually_told(host, self.replica.own)
+
+    async def change(self, window: str = "x", count: int = 1) -> Slice:
+        panes = tuple(a_pane(f"hub-dev-{window}-{number}") for number in range(count))
+        assert await self.replica.publish(panes)
+        return self.replica.own
+
+    def slices(self, host: str) -> list[Slice]:
+        return [frame.slice for to, frame in self.told if to == host and isinstance(frame, SliceNews)]
+
+    async def eventually_told(self, host: str, part: Slice) -> None:
+        await self.eventually_sent(host, SliceNews(part))
+
+    async def eventually_sent(self, host: str, frame: Frame) -> None:
+        await eventually_async(lambda: (host, frame) in self.told, f"{host} is sent {frame}", lambda: self.told)
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_database(tmp_path / "mesh.db") as database, Tasks() as tasks:
+        replica = Replica(Paths(tmp_path), "hub", database)
+        await replica.load(["a", "b", "c"], new_epoch=True)
+        yield Office(replica, tasks)
+
+
+async def test_a_slow_neighbour_holds_nobody_up_and_gets_the_newest_alone(office: Office) -> None:
+    await office.meet("a")
+    office.told.clear()
+    office.flows.clear()
+    first = await office.change("first")
+    await office.eventually_told("a", first)
+    await office.change("second")
+    last = await office.change("third")
+    office.flows.set()
+    await office.eventually_told("a", last)
+    assert office.slices("a") == [first, last]
+
+
+async def test_a_slice_that_fits_no_frame_is_not_sent_and_the_next_is(office: Office) -> None:
+    await office.meet("a")
+    await office.change("huge", count=5000)
+    small = await office.change("small")
+    await office.eventually_told("a", small)
+    await office.change("huge-again", count=5000)
+    await office.gossip.learn(a_slice(host="b"), "b")
+    await office.eventually_told("a", a_slice(host="b"))
+    assert max(len(part.panes) for part in office.slices("a")) == 1
+
+
+async def test_a_link_that_broke_holds_nobody_else_up(office: Office) -> None:
+    await office.meet("a")
+    await office.meet("b")
+    office.broken = {"a"}
+    await office.eventually_told("b", await office.change())
+
+
+async def test_a_relayed_slice_is_told_to_others_than_its_teller(office: Office) -> None:
+    for host in ("a", "b"):
+        await office.meet(host)
+    news = a_slice(a_pane("c-dev-x", host="c"), host="c")
+    await office.gossip.learn(news, "a")
+    await office.eventually_told("b", news)
+    assert news not in office.slices("a")
+
+
+@pytest.mark.parametrize(
+    "part", [a_slice(host="stranger"), a_slice(a_pane("hub-dev-x"), host="c")], ids=["no-member", "unsound"]
+)
+async def test_a_slice_that_is_not_taken_is_not_passed_on(office: Office, part: Slice) -> None:
+    for host in ("a", "b"):
+        await office.meet(host)
+    await office.gossip.learn(part, "a")
+    await office.eventually_told("b", await office.change())
+    assert part.host not in office.replica.registry
+    assert part not in office.slices("b")
+
+
+async def test_a_neighbour_is_told_of_links_that_come_and_go(office: Office) -> None:
+    await office.meet("a")
+    await office.meet("b")
+    await office.eventually_sent("a", Summary(("a", "b")))
+    office.gossip.part("b", linked=False)
+    await office.eventually_sent("a", Summary(("a",)))
+
+
+async def test_a_slice_is_passed_on_when_the_link_to_its_host_is_lost(office: Office) -> None:
+    await office.meet("a", "c")
+    news = a_slice(host="c")
+    await office.gossip.learn(news, "b")
+    assert news not in office.slices("a")
+    office.gossip.compare("a", Summary(("b",)))
+    await office.eventually_told("a", news)
+
+
+async def test_a_newer_slice_of_this_host_is_outdone_and_all_are_told(office: Office) -> None:
+    await office.meet("a")
+    await office.change()
+    panes = office.replica.own.panes
+    await office.gossip.learn(a_slice(host="hub", epoch=41, counter=7), "b")
+    assert (office.replica.own.version.epoch, office.replica.own.panes) == (42, panes)
+    await office.eventually_told("a", office.replica.own)
+
+
+async def test_a_host_is_live_through_who_has_a_link_to_it_and_stale_without(office: Office) -> None:
+    def state(host: str) -> str:
+        return office.replica.states.get(host, "").partition(" since")[0]
+
+    async def eventually_are(*states: str) -> None:
+        await eventually_async(
+            lambda: (state("a"), state("c")) == states, f"they are {states}", lambda: (state("a"), state("c"))
+        )
+
+    await office.meet("a", "c")
+    await eventually_are("live", "live via a")
+    office.gossip.compare("a", Summary())
+    await eventually_are("live", "stale")
+    office.gossip.part("a", linked=False)
+    await eventually_are("stale", "stale")
+
+
+async def test_a_resync_makes_good_what_was_lost(office: Office) -> None:
+    await office.meet("a")
+    office.told.clear()
+    office.gossip.summarise()
+    own = office.replica.own
+    await office.eventually_sent("a", Summary(("a",), {"hub": own.version}))
+    office.gossip.compare("a", Summary(slices={"hub": Version(0, 0, "")}))
+    await office.eventually_told("a", own)
