@@ -15,7 +15,7 @@ from agentmesh.core.model import Message, Pane, Receipt
 from agentmesh.core.readiness import ADVICE, Readiness
 from agentmesh.core.screen import PaneFacts, last_lines
 from agentmesh.core.text import tagged
-from agentmesh.errors import AgentmeshError
+from agentmesh.errors import AgentmeshError, PaneGone
 
 FIRST_POLL_SECONDS = 0.004
 LAST_POLL_SECONDS = 0.04
@@ -90,8 +90,14 @@ class Attempt:
             yield await self.look()
 
     async def look(self) -> PaneFacts:
-        """Look at the pane as far back as the text may reach."""
-        return await self.server.look(self.pane.pane, self.history)
+        """Look at the pane as far back as the text may reach.
+
+        Raises PaneGone also for a pane that only has its id: a tmux server that was started anew counts from 0 again.
+        """
+        facts = await self.server.look(self.pane.pane, self.history)
+        if facts.pid != self.pane.pid and not facts.dead:
+            raise PaneGone(pane=self.pane.pane)
+        return facts
 
     def note(self, text: str) -> None:
         """Add something that the sender should know although the message goes through."""

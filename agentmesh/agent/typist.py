@@ -19,7 +19,7 @@ from agentmesh.core.delivery import Event, State, is_end
 from agentmesh.core.model import Message, Pane, Profile, Receipt
 from agentmesh.core.place import InputBox, Line, Place, ended_safely, ends_with_prompt
 from agentmesh.core.readiness import Action, Readiness, action_for
-from agentmesh.core.screen import prompt_before_cursor
+from agentmesh.core.screen import full_rows_above, prompt_before_cursor
 from agentmesh.core.text import squash
 from agentmesh.errors import AgentmeshError, PaneGone, PaneReplaced, TmuxFailed
 
@@ -188,7 +188,8 @@ def _place(attempt: Attempt) -> Place:
     if (profile := _box_of(sight, sight.readiness)) and profile.box:
         return InputBox(ended_safely(attempt.text), profile, profile.box)
     attempt.history = len(attempt.text) // sight.facts.width + 2
-    return Line(attempt.text, squash(prompt_before_cursor(sight.facts)))
+    before = squash(prompt_before_cursor(sight.facts))
+    return Line(attempt.text, before, "" if before else squash(full_rows_above(sight.facts)))
 
 
 def _former_place(attempt: Attempt, before: Readiness) -> Place | None:

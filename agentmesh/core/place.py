@@ -53,11 +53,13 @@ class Line(msgspec.Struct, frozen=True):
     text: str
     before: str
     """The line as it was before, squashed: a prompt, or a draft that is to be joined."""
+    above: str = ""
+    """Full rows that stood right above it, squashed: they are no part of it, though they look so."""
 
     def rest(self, facts: PaneFacts) -> Rest | None:
         """Return what stands there besides our text; None when that isn't there whole."""
         ours = squash(self.text)
-        line = squash(prompt_before_cursor(facts))
+        line = self._line(facts)
         whole = self.before + ours
         # A row of wide characters isn't joined with the next: the line may be only the end of ours.
         if before_cursor(facts).strip() and whole.endswith(line) and up_to_cursor(facts).endswith(whole):
@@ -76,8 +78,12 @@ class Line(msgspec.Struct, frozen=True):
 
     def content(self, facts: PaneFacts) -> str | None:
         """Return what stands there, squashed; None when that can't be told."""
-        line = squash(prompt_before_cursor(facts))
+        line = self._line(facts)
         return line.removeprefix(self.before) if line.startswith(self.before) else None
+
+    def _line(self, facts: PaneFacts) -> str:
+        line = squash(prompt_before_cursor(facts))
+        return line.removeprefix(self.above) if self.before == "" else line
 
     def shown(self, facts: PaneFacts) -> str:  # noqa: ARG002 (an input box may show a token instead)
         """Return our text as it is shown there."""

@@ -145,6 +145,14 @@ def before_cursor(facts: PaneFacts) -> str:
     return _split_at_cursor(facts)[0]
 
 
+def full_rows_above(facts: PaneFacts) -> str:
+    """Return the full rows right above the cursor's: what is typed there next looks like their wrapped rest."""
+    text, above = "", facts.cursor_row
+    while 0 < above <= len(facts.rows) and is_full(facts.rows[above - 1], facts.width):
+        text, above = plain(facts.rows[above - 1]) + text, above - 1
+    return text
+
+
 def after_cursor(facts: PaneFacts) -> str:
     """Return the text at the cursor and right of it, in its row."""
     return _split_at_cursor(facts)[1]

@@ -4,7 +4,9 @@ import msgspec
 import pytest
 
 from agentmesh.core.place import Landmark, Line, Rest, Waiting, backspaces, ended_safely, landmark, occurrences
-from tests.core.screens import line_screen
+from agentmesh.core.screen import full_rows_above
+from agentmesh.core.text import squash
+from tests.core.screens import line_screen, with_rows
 
 OURS = "[from hub @ 1970-01-01T00:00:00Z] hello"
 
@@ -68,3 +70,15 @@ def test_what_programs_count_in_different_ways_is_not_taken_back(text: str) -> N
 
 def test_plain_text_is_taken_back_by_its_characters() -> None:
     assert backspaces("two\nlines, ünïcödé 漢字") == len("two\nlines, ünïcödé 漢字")
+
+
+def test_a_full_row_above_an_empty_line_is_no_part_of_what_is_typed_there() -> None:
+    full = "x" * 20
+    before = with_rows(line_screen(""), full, "", width=20, cursor_x=0, cursor_y=1)
+    line = Line("hello", "", squash(full_rows_above(before)))
+    assert line.content(before) == ""
+    typed = with_rows(before, full, "hello", cursor_x=5)
+    assert line.waiting(typed) is Waiting.ALONE
+    assert Line("hello", "").waiting(typed) is Waiting.AMONG
+    assert line.waiting(with_rows(before, full, "hello you", cursor_x=9)) is Waiting.AMONG
+    assert line.waiting(with_rows(before, full, "hello", "", cursor_x=0, cursor_y=2)) is Waiting.GONE
