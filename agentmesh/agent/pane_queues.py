@@ -203,8 +203,8 @@ class PaneQueues:
             entry.news.set()
 
     def _fail(self, entry: Entry, error: AgentmeshError) -> None:
-        """End a message without a word on disk: of what may be in its pane, nothing can be said any more."""
-        if entry.is_begun:
+        """End a message without a word on disk: of one that is stored, nothing can be said any more."""
+        if entry.is_begun or entry.is_on_disk:
             message = entry.message
             state, now = State.UNCERTAIN, int(time.time())
             told = Receipt(id=message.id, to=message.to, host=message.host, state=state, time=now, detail=str(error))

@@ -62,6 +62,11 @@ class Entry:
         """How long until its time is over."""
         return self.until - time.time()
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether it is stored: it may be taken up again, whatever its sender is told."""
+        return self.stored.done() and not self.stored.cancelled() and self.stored.exception() is None
+
     def see(self, receipt: Receipt) -> None:
         """Note why it waits."""
         self.rests = True

@@ -240,11 +240,12 @@ def test_what_is_sent_without_an_agent_goes_behind_what_waits(alone: MortalHost)
         alone.start()
 
 
-def test_a_message_that_may_stand_in_its_pane_is_uncertain_when_the_disk_fails(alone: MortalHost) -> None:
-    program = Program(alone, "full", "reader")
-    alone.plan("stop", "before inbox.advance pasting see 1")
+@pytest.mark.parametrize("step", ["pasting see", "stored paste"])
+def test_a_message_that_is_stored_is_uncertain_when_the_disk_fails(alone: MortalHost, step: str) -> None:
+    program = Program(alone, f"full-{step[:6]}", "reader")
+    alone.plan("stop", f"before inbox.advance {step} 1")
     sending = alone.popen("notify-pane", program.address, "pasted")
-    eventually(lambda: alone.has_met_its_plan, "it was pasted")
+    eventually(lambda: alone.has_met_its_plan, "it is stored, and perhaps typed")
     with closing(sqlite3.connect(alone.agents / "mesh.db", isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         alone.go_on()
