@@ -19,7 +19,7 @@ from agentmesh.errors import AgentmeshError, PaneGone
 
 FIRST_POLL_SECONDS = 0.004
 LAST_POLL_SECONDS = 0.04
-_AS_FILE = "it is too long to be typed there, and was sent as the file "
+_AS_FILE = "it can't be typed there as it is, and was sent as the file "
 
 Journal = Callable[[Receipt, Event], Awaitable[Receipt]]
 """Makes a step durable; returns the receipt in its new state."""

@@ -150,7 +150,13 @@ class PaneQueues:
         """Try each message in its order. Behind one that must wait, others wait too."""
         ahead: Receipt | None = None
         for entry in tuple(queue.entries):
-            if self._is_passed_over(entry, queue, ahead):
+            if entry.ended.done():
+                queue.entries.remove(entry)
+                continue
+            if self._move(entry, queue):
+                continue
+            entry.rests = self._must_rest(entry, ahead)
+            if entry.rests:
                 continue
             receipt = await self._try(entry, queue, ahead)
             if receipt is None and entry in queue.entries:
@@ -166,21 +172,15 @@ class PaneQueues:
             if entry.waits and queue.entries:
                 await asyncio.sleep(self._config.pause)
 
-    def _is_passed_over(self, entry: Entry, queue: _Queue, ahead: Receipt | None) -> bool:
-        """Tell whether a message isn't tried in this round: it has ended, has another pane by now, or must wait."""
-        if entry.ended.done():
-            queue.entries.remove(entry)
-            return True
-        if self._has_moved(entry, queue):
-            return True
-        must_wait = self._closed or (ahead is not None and not entry.message.force)
-        entry.rests = entry.waits and must_wait and entry.seconds_left > 0 and not entry.is_one_too_many
-        return entry.rests
+    def _must_rest(self, entry: Entry, ahead: Receipt | None) -> bool:
+        """Tell whether a message waits without being tried: behind another, or because the agent stops."""
+        is_held_up = self._closed or (ahead is not None and not entry.message.force)
+        return entry.waits and is_held_up and entry.seconds_left > 0 and not entry.is_one_too_many
 
     async def _try(self, entry: Entry, queue: _Queue, ahead: Receipt | None) -> Receipt | None:
         """Give a message its turn; returns how far it got, or None when it has none here, or not yet."""
         pane = await self._turns.find_pane(entry)
-        if self._has_moved(entry, queue, pane):
+        if self._move(entry, queue, pane):
             return None
         try:
             return await self._turns.take(entry, pane, ahead)
@@ -215,7 +215,7 @@ class PaneQueues:
             entry.ended.exception()  # nobody may be waiting for it
             entry.news.set()
 
-    def _has_moved(self, entry: Entry, queue: _Queue, pane: Pane | None = None) -> bool:
+    def _move(self, entry: Entry, queue: _Queue, pane: Pane | None = None) -> bool:
         """Bring a message into another queue, if its address means another pane by now; tell whether that was so."""
         pane = pane or self._turns.known_pane(entry.message)
         if pane is None or queue_name(pane) == queue.name:

@@ -15,6 +15,7 @@ from agentmesh.agent.drops import Drops
 from agentmesh.agent.repair import LOOK_BACK_ROWS, repair
 from agentmesh.agent.sight import Eyes, Sight
 from agentmesh.agent.submission import MOST_ENTERS, Submission
+from agentmesh.core.box import fits
 from agentmesh.core.delivery import Event, State, is_end
 from agentmesh.core.model import Message, Pane, Profile, Receipt
 from agentmesh.core.place import InputBox, Line, Place, ended_safely, ends_with_prompt
@@ -177,7 +178,7 @@ def _fits(attempt: Attempt) -> bool:
     """Tell whether the text can be typed where it is going, as it is."""
     sight = attempt.sight
     if (profile := _box_of(sight, sight.readiness)) and profile.box:
-        return len(attempt.text) <= profile.box.longest and attempt.text.count("\n") < profile.box.most_lines
+        return fits(ended_safely(attempt.text), profile.box)
     waiting = sight.tty.unread if sight.tty else 0
     return "\n" not in attempt.text and len(attempt.text.encode()) + waiting <= LONGEST_LINE
 

@@ -34,8 +34,8 @@ _ROWS_ABOVE = 3
 """How many rows above the box may tell of the program's work; those further up are conversation."""
 _ROWS_OF_QUESTION = 15
 """Where no box is: how many of the lowest rows are searched for a question."""
-
-
+LONGEST_PASTE = 20_000
+"""Characters beyond which nothing is pasted into a box: a file is easier to read, for programs and for people."""
 _DRAWN = "\u200b"
 """What some programs put under the cursor they draw: a blank without width."""
 
@@ -242,6 +242,22 @@ def _without_box(texts: list[str], box: Box) -> BoxState:
 def _asks(texts: list[str]) -> bool:
     """Tell whether rows below a box hold a choice."""
     return any(_NUMBERED.search(text) or _KEYS.search(text) for text in texts)
+
+
+def fits(text: str, box: Box) -> bool:
+    """Tell whether a pasted text can be recognised in the box: shown as it is, or as a token that tells its length.
+
+    One with a tab does not: some programs make spaces of it.
+    """
+    if "\t" in text:
+        return False
+    lines = text.count("\n") + 1
+    if len(text) <= box.longest and lines <= box.most_lines:
+        return True
+    told = re.compile(box.paste_token).groupindex.keys() if box.paste_token else set()
+    # Programs differ in how they count a character beyond U+FFFF, and show another token for a single line.
+    is_told = max(text) < "\U00010000" if "characters" in told else bool(told) and lines > 1
+    return is_told and len(text) <= LONGEST_PASTE
 
 
 def holds(reading: BoxReading, text: str, box: Box) -> bool:

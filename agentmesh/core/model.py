@@ -200,9 +200,10 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     settle: float = 0.1
     """Seconds that the box must stand unchanged before Enter."""
     longest: int = 600
-    """Characters beyond which a body is sent as a file, because the program would fold it into a token."""
+    """Characters beyond which the program may fold a text into a token. One whose token doesn't tell its length is sent
+    as a file."""
     most_lines: int = 2
-    """Lines beyond which a body is sent as a file, for the same reason."""
+    """Lines beyond which it may do so."""
 
     def __post_init__(self) -> None:
         if not self.prompt:

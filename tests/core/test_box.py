@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentmesh.core.box import BoxReading, BoxState, foreign, holds, read_box
+from agentmesh.core.box import LONGEST_PASTE, BoxReading, BoxState, fits, foreign, holds, read_box
 from agentmesh.core.model import Box
 from agentmesh.core.screen import PaneFacts, plain
 from agentmesh.core.text import squash
@@ -197,6 +197,32 @@ def test_a_box_holds_our_text_or_the_token_of_just_its_length(shown: str, text: 
 )
 def test_a_box_that_holds_less_or_more_does_not_hold_our_text(shown: str, text: str, box: Box) -> None:
     assert not holds(filled(shown), text, box)
+
+
+BREAKS, CHARACTERS = r"\+(?P<breaks>\d+) lines", r"(?P<characters>\d+) chars"
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [("short", ""), ("two\nlines", ""), ("three\nlines\nhere", BREAKS), ("x" * 601, CHARACTERS)],
+)
+def test_a_text_fits_a_box_that_shows_it_or_tells_its_length(text: str, token: str) -> None:
+    assert fits(text, Box(prompt="❯", paste_token=token))
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        ("three\nlines\nhere", ""),
+        ("x" * 601, ""),
+        ("x" * 601, BREAKS),
+        ("\U0001f98a" * 601, CHARACTERS),
+        ("a tab\tis not kept", ""),
+        ("x" * (LONGEST_PASTE + 1), CHARACTERS),
+    ],
+)
+def test_a_text_that_could_not_be_recognised_does_not_fit(text: str, token: str) -> None:
+    assert not fits(text, Box(prompt="❯", paste_token=token))
 
 
 def test_only_a_filled_box_holds_anything() -> None:

@@ -30,7 +30,7 @@ NAMES = ("a", "b", "c")
 PANES = {"one": READER, "two": READER, "box": CLAUDE}
 SENDERS = ("x", "y")
 _CHECKOUT = Path(__file__).parents[2]
-_LEFT_SECONDS = 8.0
+_LEFT_SECONDS = 15.0
 """What has stood in a pane for so long was left by a crash: no delivery takes as long."""
 _QUERY = """
 import json, sqlite3, sys
@@ -69,7 +69,14 @@ class Station:
             begin = ["new-window", "-d"] if words else ["new-session", "-d", "-s", "dev", "-x", "120", "-y", "40"]
             program = shlex.join([sys.executable, str(script), f"{self.host.home}/{name}.log"])
             words += [*begin, "-n", name, f"exec {program}", ";"]
-        self.host.run("tmux", *words[:-1])
+
+        def starts() -> bool:
+            if self.host.run("tmux", *words[:-1], check=False).returncode == 0:
+                return True
+            self.kill_tmux()
+            return False
+
+        eventually(starts, "tmux starts, although the agent looks for the server before")
 
     def kill_tmux(self) -> None:
         """Kill the tmux server."""
