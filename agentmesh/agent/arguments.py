@@ -95,6 +95,7 @@ def _parser() -> _Parser:
     add("--whoami", action="store_true", help="print the name under which this pane sends")
     add("--version", action="store_true", help="print the version")
     add("-h", "--help", action="store_true", help="print this help")
+    parser.usage = parser.format_usage().removeprefix("usage: ").rstrip()  # or argparse makes it for each command
     return parser
 
 

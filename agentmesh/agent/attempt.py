@@ -17,7 +17,7 @@ from agentmesh.core.screen import PaneFacts, last_lines
 from agentmesh.core.text import tagged
 from agentmesh.errors import AgentmeshError, PaneGone
 
-FIRST_POLL_SECONDS = 0.004
+FIRST_POLL_SECONDS = 0.001
 LAST_POLL_SECONDS = 0.04
 _AS_FILE = "it can't be typed there as it is, and was sent as the file "
 
