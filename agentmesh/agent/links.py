@@ -18,7 +18,7 @@ from agentmesh.agent.stream import FrameStream, Reader, Writer
 from agentmesh.agent.tasks import Tasks, supervised
 from agentmesh.core import session as conversation
 from agentmesh.core.model import Message, Receipt
-from agentmesh.core.session import Accept, Close, Command, Compare, Greet, Learn, Record, Send, Session, TakeBack
+from agentmesh.core.session import Accept, Chart, Close, Command, Compare, Greet, Learn, Record, Send, Session, TakeBack
 from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews
 from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
 
@@ -267,6 +267,8 @@ class Links:
                 await self.gossip.learn(part, source)
             case Compare(host, summary):
                 self.gossip.compare(host, summary)
+            case Chart(host, news):
+                self.gossip.chart(host, news)
             case Accept(message, patience):
                 reply = self._reply(stream)
                 self._tasks.start_supervised(f"message {message.id}", self._mailroom.accept(message, patience, reply))

@@ -10,6 +10,7 @@ from agentmesh.adapters.files import replace
 from agentmesh.adapters.slices import render_slices
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
+from agentmesh.core.liveness import Way
 from agentmesh.core.model import Pane, Slice, Version
 from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice
 from agentmesh.errors import AgentmeshError
@@ -27,7 +28,8 @@ class Replica:
         self._paths = paths
         self._alias = alias
         self._database = database
-        self._members = {alias}
+        self.members = {alias}
+        """This host and those of peers.conf."""
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
         self._rising = asyncio.Lock()
@@ -61,10 +63,10 @@ class Replica:
 
     async def set_members(self, members: list[str]) -> None:
         """Keep the slices of these hosts and of this one, and no others."""
-        self._members = {self._alias, *members}
-        for host in self.registry.keys() - self._members:
+        self.members = {self._alias, *members}
+        for host in self.registry.keys() - self.members:
             await self._database.write(slices.forget, host)
-        self.registry = {host: part for host, part in self.registry.items() if host in self._members}
+        self.registry = {host: part for host, part in self.registry.items() if host in self.members}
         self._changed.set()
 
     async def publish(self, panes: tuple[Pane, ...]) -> bool:
@@ -80,7 +82,7 @@ class Replica:
         if part.host == self._alias:
             await self._rise_above(part.version, source)
             return
-        if part.host not in self._members:
+        if part.host not in self.members:
             log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source)
             return
         if not is_sound(part):
@@ -91,12 +93,12 @@ class Replica:
         if merge(self.registry, part) is not self.registry:
             await self._keep(part)
 
-    def set_ways(self, ways: Mapping[str, str]) -> None:
-        """Note which hosts live, by a link (an empty text) or through which peer; others that did are stale now."""
+    def set_ways(self, ways: Mapping[str, Way]) -> None:
+        """Note which hosts live, and how each is reached; others that did are stale now."""
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         gone = {host: f"stale since {moment}" for host, state in self.states.items() if state.startswith("live")}
-        live = {host: f"live via {peer}" if peer else "live" for host, peer in ways.items()}
-        states = {host: state for host, state in (self.states | gone).items() if host in self._members} | live
+        live = {host: f"live via {way.via}" if way.via else "live" for host, way in ways.items()}
+        states = {host: state for host, state in (self.states | gone).items() if host in self.members} | live
         if states != self.states:
             self.states = states
             self._changed.set()

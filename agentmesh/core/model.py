@@ -73,6 +73,15 @@ class Slice(msgspec.Struct, frozen=True):
     panes: tuple[Pane, ...] = ()
 
 
+class Contacts(msgspec.Struct, frozen=True):
+    """The hosts that a host has links to, as that host alone tells. Never written down."""
+
+    host: str
+    version: Version
+    """Its epoch is that of the host's slice when it was told first, or above all that was heard."""
+    links: tuple[str, ...] = ()
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Text for one pane."""
 

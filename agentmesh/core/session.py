@@ -3,7 +3,18 @@
 import msgspec
 
 from agentmesh.core.model import Message, Receipt, Slice
-from agentmesh.core.wire import SUMMARIES, Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews, Summary, Withdraw
+from agentmesh.core.wire import (
+    SUMMARIES,
+    Bye,
+    ContactsNews,
+    Deliver,
+    Frame,
+    Hello,
+    ReceiptNews,
+    SliceNews,
+    Summary,
+    Withdraw,
+)
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -36,6 +47,13 @@ class Compare(msgspec.Struct, frozen=True):
     summary: Summary
 
 
+class Chart(msgspec.Struct, frozen=True):
+    """Note who has links to whom, as a peer tells, and send it what it lacks."""
+
+    host: str
+    news: ContactsNews
+
+
 class Accept(msgspec.Struct, frozen=True):
     """Store a message for a pane of this host, and deliver it."""
 
@@ -62,7 +80,7 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Close
+Command = Send | Greet | Learn | Compare | Chart | Accept | TakeBack | Record | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +106,8 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
             return session, [Learn(news, session.peer.host)]
         case Summary() as summary:
             return session, [Compare(session.peer.host, summary)]
+        case ContactsNews() as news:
+            return session, [Chart(session.peer.host, news)]
         case Deliver(message, patience):
             return session, [Accept(message, patience)]
         case Withdraw(message):

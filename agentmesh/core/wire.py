@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from agentmesh.core.model import Message, Receipt, Slice, Version
+from agentmesh.core.model import Contacts, Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
@@ -124,12 +124,49 @@ class Summary(msgspec.Struct, frozen=True):
     """The version of each host's slice; None when the links alone have changed."""
 
 
-Frame = Hello | SliceNews | Deliver | ReceiptNews | Offer | Ready | Chunk | Dropped | Refusal | Bye | Withdraw | Summary
+class ContactsNews(msgspec.Struct, frozen=True):
+    """Who has links to whom: what the receiver lacks, and what the sender holds, so that it is sent what it lacks."""
+
+    KIND: ClassVar[int] = 15
+    contacts: tuple[Contacts, ...] = ()
+    held: dict[str, Version] | None = None
+    """The version of each host's list; None when it isn't told."""
+
+
+Frame = (
+    Hello
+    | SliceNews
+    | Deliver
+    | ReceiptNews
+    | Offer
+    | Ready
+    | Chunk
+    | Dropped
+    | Refusal
+    | Bye
+    | Withdraw
+    | Summary
+    | ContactsNews
+)
 
 # Append only: these numbers are spoken by other hosts, of other versions.
 _FRAMES: dict[int, type[Frame]] = {
     frame.KIND: frame
-    for frame in (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw, Summary)
+    for frame in (
+        Hello,
+        SliceNews,
+        Deliver,
+        ReceiptNews,
+        Offer,
+        Ready,
+        Chunk,
+        Dropped,
+        Refusal,
+        Bye,
+        Withdraw,
+        Summary,
+        ContactsNews,
+    )
 }
 _RAW_KIND = Chunk.KIND
 _ENCODER = msgspec.json.Encoder()

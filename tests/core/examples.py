@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from agentmesh.core.address import Address
 from agentmesh.core.delivery import State
 from agentmesh.core.inventory import PaneRecord
-from agentmesh.core.model import Message, Pane, Receipt, Slice, Version
+from agentmesh.core.model import Contacts, Message, Pane, Receipt, Slice, Version
 from agentmesh.core.readiness import TtyFacts
 from agentmesh.core.wire import (
     Bye,
     Chunk,
+    ContactsNews,
     Deliver,
     Dropped,
     Frame,
@@ -75,6 +76,7 @@ def every_frame() -> tuple[Frame, ...]:
         Bye("no"),
         Withdraw(a_message()),
         Summary(("hub",), {"hub": Version(1, 2, "0")}),
+        ContactsNews((Contacts("hub", Version(1, 2, "0"), ("a",)),), {"hub": Version(1, 2, "0")}),
     )
 
 
