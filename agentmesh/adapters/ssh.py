@@ -11,7 +11,7 @@ import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
 from agentmesh.adapters.files import replace
-from agentmesh.errors import BadConfiguration, Unreachable
+from agentmesh.errors import BadConfiguration, NotAdmitted, Unreachable
 
 if TYPE_CHECKING:
     from asyncssh.misc import MaybeAwait
@@ -121,10 +121,10 @@ async def dialled(alias: str) -> AsyncIterator[Connection]:
         )
     except asyncssh.HostKeyNotVerifiable as error:
         reason = f"its host key is not trusted ({error}). Connect once by hand: ssh {alias} true"
-        raise Unreachable(host=alias, reason=reason) from error
+        raise NotAdmitted(host=alias, reason=reason) from error
     except asyncssh.PermissionDenied as error:
         reason = f"it takes none of our keys ({error.reason}). See that this works: ssh -o BatchMode=yes {alias} true"
-        raise Unreachable(host=alias, reason=reason) from error
+        raise NotAdmitted(host=alias, reason=reason) from error
     except TimeoutError as error:
         raise Unreachable(host=alias, reason=f"no answer within {CONNECT_SECONDS} s") from error
     except (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:

@@ -16,7 +16,9 @@ from agentmesh.core.wire import (
     Dropped,
     Frame,
     Hello,
+    Invite,
     Offer,
+    Ping,
     Ready,
     ReceiptNews,
     Refusal,
@@ -76,6 +78,8 @@ def every_frame() -> tuple[Frame, ...]:
         Bye("no"),
         Withdraw(a_message()),
         Summary(("hub",), {"hub": Version(1, 2, "0")}),
+        Invite("0" * 32),
+        Ping(),
         ContactsNews((Contacts("hub", Version(1, 2, "0"), ("a",)),), {"hub": Version(1, 2, "0")}),
     )
 
