@@ -27,6 +27,7 @@ from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Turns
 from agentmesh.agent.typist import Typist
+from agentmesh.agent.view import Keeper
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
 from agentmesh.errors import AlreadyRunning, BadConfiguration
 from agentmesh.store.database import open_database
@@ -132,7 +133,9 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
-        agent.links.dial()
+        keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
+        agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))
+        keeper.follow()
         log.info("agent is running", home=paths.home, pid=os.getpid())
         await agent.stopping.wait()
         log.info("agent stops")

@@ -39,15 +39,25 @@ Hold = Callable[[str, ssh.Connection], Awaitable[str]]
 class Dialler:
     """Dials one peer, whenever a link to it is needed that it hasn't dialled itself."""
 
-    def __init__(self, alias: str, hold: Hold, is_needed: Callable[[str], bool]) -> None:
+    def __init__(
+        self, alias: str, hold: Hold, is_needed: Callable[[str], bool], goes_on: Callable[[str], bool]
+    ) -> None:
         self._alias = alias
         self._hold = hold
         self._is_needed = is_needed
+        self._goes_on = goes_on
         self._wanted = asyncio.Event()
         self._failed = asyncio.Event()
         self._is_up = False
+        self.failures = 0
+        """How often in a row it could not be reached, since it was last heard to live."""
         self._attempt: asyncio.Timeout | None = None
         self.status = PeerStatus(host=alias, state="down", since=int(time.time()), reason="not dialled yet")
+
+    @property
+    def rests(self) -> bool:
+        """Whether it takes a pause that nobody has asked it to end."""
+        return self.status.state not in {"connecting", "up"} and not self._wanted.is_set()
 
     def hurry(self) -> None:
         """Dial at once, where a pause was taken."""
@@ -69,8 +79,9 @@ class Dialler:
         return self.status.reason
 
     async def keep_dialling(self) -> None:
-        """Dial, hold the link, and dial again after a pause, which grows with each failure."""
-        failures = 0
+        """Dial, hold the link, and dial again after a pause, which grows with each failure, while the link is kept."""
+        if self.failures:
+            await self._pause()
         while True:
             while not self._is_needed(self._alias):
                 self._wanted.clear()
@@ -79,17 +90,22 @@ class Dialler:
             end = await self._dial_once()
             if end is None:
                 continue
-            failures = 0 if self._is_up else failures + 1
+            self.failures = 0 if self._is_up else self.failures + 1
             self._note(*end)
             if not self._is_up:  # a link that was up and has ended is no failure to reach the peer
                 self._failed.set()
                 self._failed = asyncio.Event()
-            longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**failures)
-            try:
-                async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 (it spreads load)
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
+            if not self._goes_on(self._alias) and not self._wanted.is_set():
+                return
+            await self._pause()
+
+    async def _pause(self) -> None:
+        longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**self.failures)
+        try:
+            async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 (it spreads load)
+                await self._wanted.wait()
+        except TimeoutError:
+            pass
 
     async def _dial_once(self) -> tuple[str, str] | None:
         """Hold one link for as long as it lasts; returns how the peer stands then, and why. None: start over."""

@@ -1,7 +1,9 @@
 """Links to other hosts, as the rest of the agent sees them: reach a host, send it a frame or a file, be called."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -30,6 +32,11 @@ class Links:
         self._diallers: dict[str, Dialler] = {}
         self._dialling: dict[str, asyncio.Task[None]] = {}
         self._reaching: dict[str, asyncio.Task[str]] = {}
+        self._kept: AbstractSet[str] | None = None
+        self._awaited: Counter[str] = Counter()
+        self._used: set[str] = set()
+        self.on_change: Callable[[], None] = lambda: None
+        """Told before everything is looked at again."""
         self._ways = Ways(alias, replica, tasks, mailroom.link_lost)
         self._conversations = Conversations(alias, self._ways, mailroom, tasks, self.send)
         self._openings = self._conversations.openings
@@ -52,19 +59,64 @@ class Links:
                 task.cancel()
         for alias in aliases:
             if alias != self._alias and alias not in self._diallers:
-                self._diallers[alias] = Dialler(alias, self._hold, lambda _: True)
+                self._diallers[alias] = Dialler(alias, self._hold, lambda _: True, self._goes_on)
         self._conversations.members = self._diallers.keys()
 
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often in a row each peer could not be dialled since it was last heard to live."""
+        return {alias: dialler.failures for alias, dialler in self._diallers.items()}
+
+    @property
+    def dialled(self) -> set[str]:
+        """The hosts with a link that this host has dialled."""
+        return {link.host for link in self._ways.all_direct() if link.is_ours}
+
+    def forgive(self, hosts: AbstractSet[str]) -> None:
+        """Forget that these could not be dialled: they live."""
+        for host in hosts & self._diallers.keys():
+            self._diallers[host].failures = 0
+
+    def keep(self, aliases: AbstractSet[str]) -> None:
+        """Keep links to these peers, and to others only while they are used."""
+        self._kept = self.gossip.kept = aliases
+        for alias in self._dialling.keys() - aliases:
+            if self._diallers[alias].rests and not self._keeps(alias):
+                self._dialling.pop(alias).cancel()
+        for alias in aliases:
+            self._start_dialling(alias)
+
+    async def close_idle(self) -> None:
+        """Part from those whom this host has dialled on demand, and sent nothing since this was last done."""
+        for link in self._ways.all_direct():
+            if link.is_ours and link.host not in self._used and not self._keeps(link.host):
+                self._ways.remove(link, lost=False)
+                await link.part("it isn't needed now", awaited=True)
+        self._used.clear()
+
     def dial(self, *aliases: str) -> None:
-        """Keep links to these peers, or to all, at once where one is down."""
-        for alias in aliases or tuple(self._diallers):
+        """Dial these peers at once where one is down; without any, all those that links are kept to."""
+        for alias in aliases or tuple(self._diallers if self._kept is None else self._kept):
             if dialler := self._diallers.get(alias):
                 dialler.hurry()
-                if alias not in self._dialling:
-                    self._dialling[alias] = self._tasks.start(f"dial {alias}", dialler.keep_dialling())
+                self._start_dialling(alias)
+
+    def _start_dialling(self, alias: str) -> None:
+        task = self._dialling.get(alias)
+        if task is None or task.done():
+            self._dialling[alias] = self._tasks.start(f"dial {alias}", self._diallers[alias].keep_dialling())
+
+    def _goes_on(self, host: str) -> bool:
+        """Tell whether a host that could not be dialled, or whose link has ended, is to be dialled again."""
+        self.gossip.links_changed()
+        return self._keeps(host)
+
+    def _keeps(self, host: str) -> bool:
+        return self._kept is None or host in self._kept or host in self._awaited
 
     async def reach(self, host: str) -> None:
         """Have a link to a host, direct or through another host, dialling it if need be. Raises Unreachable."""
+        self._used.add(host)
         if self._ways.best(host):
             return
         if host not in self._reaching:
@@ -75,7 +127,13 @@ class Links:
 
     async def wait_for_link(self, host: str) -> None:
         """Wait until there is a link to a host, whoever dials, or a neighbour has one that might relay."""
-        await self._ways.until(lambda: bool(self._ways.best(host) or self._ways.relays(host)))
+        self._awaited[host] += 1
+        try:
+            if host in self._diallers:
+                self._start_dialling(host)
+            await self._ways.until(lambda: bool(self._ways.best(host) or self._ways.relays(host)))
+        finally:
+            self._awaited -= Counter([host])
 
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host, by the best way there is. Raises Unreachable."""
@@ -84,6 +142,7 @@ class Links:
 
     def sync(self) -> None:
         """Dial every peer that is down, and trade summaries with the others."""
+        self.on_change()
         self.dial()
         self.gossip.summarise()
 
