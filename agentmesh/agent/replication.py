@@ -28,8 +28,7 @@ class Replica:
         self._paths = paths
         self._alias = alias
         self._database = database
-        self.members = {alias}
-        """This host and those of peers.conf."""
+        self._members = {alias}
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
         self._rising = asyncio.Lock()
@@ -39,6 +38,11 @@ class Replica:
         """How each host stands, in words: ``live``, ``stale since …``."""
         self.on_change: Callable[[str], None] = lambda _: None
         """Told of each host whose slice has changed, when that is durable."""
+
+    @property
+    def members(self) -> set[str]:
+        """This host and those of peers.conf."""
+        return self._members
 
     @property
     def own(self) -> Slice:
@@ -63,10 +67,10 @@ class Replica:
 
     async def set_members(self, members: list[str]) -> None:
         """Keep the slices of these hosts and of this one, and no others."""
-        self.members = {self._alias, *members}
-        for host in self.registry.keys() - self.members:
+        self._members = {self._alias, *members}
+        for host in self.registry.keys() - self._members:
             await self._database.write(slices.forget, host)
-        self.registry = {host: part for host, part in self.registry.items() if host in self.members}
+        self.registry = {host: part for host, part in self.registry.items() if host in self._members}
         self._changed.set()
 
     async def publish(self, panes: tuple[Pane, ...]) -> bool:
@@ -82,7 +86,7 @@ class Replica:
         if part.host == self._alias:
             await self._rise_above(part.version, source)
             return
-        if part.host not in self.members:
+        if part.host not in self._members:
             log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source)
             return
         if not is_sound(part):
@@ -98,7 +102,7 @@ class Replica:
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         gone = {host: f"stale since {moment}" for host, state in self.states.items() if state.startswith("live")}
         live = {host: f"live via {way.via}" if way.via else "live" for host, way in ways.items()}
-        states = {host: state for host, state in (self.states | gone).items() if host in self.members} | live
+        states = {host: state for host, state in (self.states | gone).items() if host in self._members} | live
         if states != self.states:
             self.states = states
             self._changed.set()

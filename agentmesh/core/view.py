@@ -7,7 +7,7 @@ apart, two hosts that can reach each other find each other in the end.
 """
 
 import hashlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 
 def in_ring(members: Iterable[str]) -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def in_ring(members: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(members, key=lambda host: hashlib.sha256(host.encode()).digest()))
 
 
-def view(ring: Sequence[str], place: int, failures: Mapping[str, int], live: Container[str], full: int) -> set[str]:
+def view(ring: Sequence[str], place: int, failures: Mapping[str, int], live: Collection[str], full: int) -> set[str]:
     """Return whom the host at a place of the ring keeps links to: all others, up to ``full`` of them.
 
     ``failures`` is how often in a row each could not be dialled since it was last heard to live; ``live`` who lives.
@@ -35,8 +35,8 @@ def view(ring: Sequence[str], place: int, failures: Mapping[str, int], live: Con
     while offset <= others:
         kept.add(_pick(_walk(ring, place, offset), failures, kept))
         offset *= 2
-    if sought := [host for host in _walk(ring, place, 1) if host not in live and host not in kept]:
-        kept.add(_pick(sought, failures, ()))
+    if unreached := set(ring).difference(live, kept, ring[place : place + 1]):
+        kept.add(_pick((host for host in _walk(ring, place, 1) if host in unreached), failures, ()))
     return kept
 
 
