@@ -41,7 +41,7 @@ class Replica:
 
     @property
     def members(self) -> set[str]:
-        """This host and those of peers.conf."""
+        """The hosts of peers.conf and this one."""
         return self._members
 
     @property
