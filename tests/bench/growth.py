@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from statistics import median
 
 from tests.bench.crowd import Crowd, crowd
@@ -42,7 +43,7 @@ def measure(size: int) -> Grown:
         before = made.traffic()
         for _ in range(CHANGES):
             address = made.first.rename().encode()
-            changes.append(made.seconds_until(lambda text, address=address: address in text, "the change is known"))
+            changes.append(made.seconds_until(partial(_has, address), "the change is known"))
         packets, sent = (now - then for now, then in zip(made.traffic(), before, strict=True))
         mib = made.resident()
         return Grown(
@@ -73,12 +74,22 @@ def _cut_and_heal(made: Crowd) -> float:
     sides = [[member for member in made.members if member.side == side] for side in (0, 1)]
     made.cut()
     for near, far in (sides, sides[::-1]):
-        made.seconds_until(lambda text, far=far: text.count(b"stale since") == len(far), "the other side is gone", near)
+        made.seconds_until(partial(_has_lost, len(far)), "the other side is gone", near)
     addresses = [side[0].rename().encode() for side in sides]
     for side, address in zip(sides, addresses, strict=True):
-        made.seconds_until(lambda text, address=address: address in text, "one side knows its change", side)
+        made.seconds_until(partial(_has, address), "one side knows its change", side)
     made.heal()
-    return made.seconds_until(lambda text: all(address in text for address in addresses), "both sides know both")
+    return made.seconds_until(partial(_has, *addresses), "both sides know both")
+
+
+def _has(*addresses: bytes) -> bool:
+    """Tell whether the last, a registry.toml, has all the others."""
+    *wanted, text = addresses
+    return all(address in text for address in wanted)
+
+
+def _has_lost(number: int, text: bytes) -> bool:
+    return text.count(b"stale since") == number
 
 
 def rows(grown: Sequence[Grown]) -> Iterator[str]:
