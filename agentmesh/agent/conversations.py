@@ -158,7 +158,11 @@ class Conversations:
                 raise LinkRefused(reason=f"{host} isn't in {self._alias}'s peers.conf; only its hosts are relayed")
 
     async def _keep(self, link: Link, session: Session) -> None:
+        """Do what the frames of a link ask for, to its end, and part from the links that it makes superfluous."""
         try:
+            for spare in self._ways.spare(link.host):
+                self._ways.remove(spare, lost=False)
+                await spare.part("one link is enough: the one that the lower alias has dialled", awaited=True)
             async with _telling_why(link.stream):
                 while not link.has_ended and (frame := await link.read()) is not None:
                     session, commands = conversation.receive(session, frame)
@@ -178,14 +182,12 @@ class Conversations:
                     await link.send(frame)
             case Visit(host, ticket):
                 self._tasks.start_supervised(f"visit {host}", self._visit(host, ticket))
-            case Answered() | Greet():
-                pass
-            case Part():
-                await self._part(link)
-            case Close() if link.is_parting:
-                link.note_bye()
-            case Close(reason):
-                raise LinkRefused(reason=reason)
+            case Answered():
+                link.note_answer()
+            case Greet():
+                raise ProtocolError(reason="a hello in the middle")
+            case Part() | Close():
+                await self._take_leave(command, link)
             case _:
                 assert_never(command)
 
@@ -211,12 +213,16 @@ class Conversations:
             case Record(receipt):
                 await self._mailroom.record(receipt)
 
-    async def _part(self, link: Link) -> None:
-        """Leave a link whose other side sends nothing more; what it was asked over this one is answered over others."""
-        link.note_bye()
-        self._ways.remove(link, lost=False)
-        if not link.is_parting:
-            await link.part("it is left", awaited=False)
+    async def _take_leave(self, command: Part | Close, link: Link) -> None:
+        """Use a link no more; what came over it is answered over others. Raises LinkRefused when it is broken off."""
+        match command:
+            case Close(reason) if not link.is_parting:
+                raise LinkRefused(reason=reason)
+            case _:
+                link.note_bye()
+                self._ways.remove(link, lost=False)
+                if not link.is_parting:
+                    await link.part("it is left", awaited=False)
 
     async def _visit(self, host: str, ticket: str) -> None:
         """Begin a conversation for a host that can't begin one itself."""

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -23,9 +24,10 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     state: str
-    """``connecting``, ``up``, ``down``, or ``refused``: it was reached, and doesn't let us in, or is another host."""
+    """``connecting``, ``up``, ``down``, ``refused`` (it was reached, and doesn't let us in, or is another host), or
+    ``idle``: it lives, and others keep links to it."""
     since: int
-    """Unix seconds."""
+    """Unix seconds: when it came up, or when it was found not to be."""
     reason: str = ""
     """Why it is down, or refuses."""
     via: str = ""
@@ -33,18 +35,19 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Hold = Callable[[str, ssh.Connection], Awaitable[str]]
-"""Holds the link on a connection for as long as it lasts; returns why it ended. Raises AgentmeshError, OSError."""
+"""Holds the link on a connection for as long as it lasts; returns why it ended, or nothing if another takes its place.
+Raises AgentmeshError, OSError."""
 
 
 class Dialler:
-    """Dials one peer, whenever a link to it is needed that it hasn't dialled itself."""
+    """Dials one peer, but while it spares us that, having dialled itself."""
 
     def __init__(
-        self, alias: str, hold: Hold, is_needed: Callable[[str], bool], goes_on: Callable[[str], bool]
+        self, alias: str, hold: Hold, is_spared: Callable[[str], bool], goes_on: Callable[[str], bool]
     ) -> None:
         self._alias = alias
         self._hold = hold
-        self._is_needed = is_needed
+        self._is_spared = is_spared
         self._goes_on = goes_on
         self._wanted = asyncio.Event()
         self._failed = asyncio.Event()
@@ -65,25 +68,31 @@ class Dialler:
 
     def start_over(self) -> None:
         """Dial at once, also where an attempt is under way: it may have begun in a network that is gone."""
+        self.failures = 0
         self.hurry()
-        if self._attempt is not None:
+        if self._attempt is not None and not self._attempt.expired():
             self._attempt.reschedule(asyncio.get_running_loop().time())
 
     def link_is_up(self) -> None:
         """Note that the connection carries a link."""
         self._is_up = True
 
+    def link_has_ended(self) -> None:
+        """Note that the peer was reached until now, whoever had dialled."""
+        self.status = msgspec.structs.replace(self.status, since=int(time.time()))
+
     async def failure(self) -> str:
-        """Wait until the peer can't be reached, at the next attempt to end; returns why."""
+        """Wait until the peer can't be reached, at the next attempt to end; returns why, and since when."""
         await self._failed.wait()
-        return self.status.reason
+        since = datetime.fromtimestamp(self.status.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{self.status.reason} (down since {since})"
 
     async def keep_dialling(self) -> None:
         """Dial, hold the link, and dial again after a pause, which grows with each failure, while the link is kept."""
         if self.failures:
             await self._pause()
         while True:
-            while not self._is_needed(self._alias):
+            while self._is_spared(self._alias):
                 self._wanted.clear()
                 await self._wanted.wait()
             self._wanted.clear()
@@ -137,6 +146,6 @@ class Dialler:
             self._attempt = None
 
     def _note(self, state: str, reason: str) -> None:
-        if state in {"down", "refused"} and reason != self.status.reason:
+        if state in {"down", "refused"} and reason and reason != self.status.reason:
             log.warning("peer is down", peer=self._alias, reason=reason)
-        self.status = PeerStatus(host=self._alias, state=state, since=int(time.time()), reason=reason)
+        self.status = msgspec.structs.replace(self.status, state=state, reason=reason)

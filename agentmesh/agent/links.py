@@ -12,7 +12,7 @@ from agentmesh.adapters import ssh
 from agentmesh.agent.conversations import Conversations, Mailroom
 from agentmesh.agent.dialling import OUR_FAULT, Dialler, PeerStatus
 from agentmesh.agent.gossip import Gossip
-from agentmesh.agent.link import greeted
+from agentmesh.agent.link import Link, greeted
 from agentmesh.agent.log import log
 from agentmesh.agent.relay import ask_relay
 from agentmesh.agent.replication import Replica
@@ -20,7 +20,20 @@ from agentmesh.agent.stream import FrameStream, Reader, Writer
 from agentmesh.agent.tasks import Tasks, supervised
 from agentmesh.agent.ways import Ways
 from agentmesh.core.wire import Frame
-from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
+from agentmesh.errors import AgentmeshError, LinkRefused, NotAdmitted, ProtocolError, Unreachable
+
+WAKE_SECONDS = 1.0
+"""How long a link may take to show that it lives, when much speaks for its being dead."""
+ANSWER_SECONDS = 2.0
+"""How long a frame may stay unanswered until it is asked whether the link lives."""
+DOUBT_SECONDS = 4.0
+"""How long that question may stay unanswered."""
+CHECK_SECONDS = 15.0
+PATIENT_SECONDS = 30.0
+"""How long a silent link may take to show that it lives, when nothing speaks for its being dead."""
+
+
+IDLE = "a link is made when there is something to send"
 
 
 class Links:
@@ -37,7 +50,9 @@ class Links:
         self._used: set[str] = set()
         self.on_change: Callable[[], None] = lambda: None
         """Told before everything is looked at again."""
-        self._ways = Ways(alias, replica, tasks, mailroom.link_lost)
+        self._doubted: set[str] = set()
+        self._mailroom = mailroom
+        self._ways = Ways(alias, replica, tasks, self._lose)
         self._conversations = Conversations(alias, self._ways, mailroom, tasks, self.send)
         self._openings = self._conversations.openings
 
@@ -59,7 +74,7 @@ class Links:
                 task.cancel()
         for alias in aliases:
             if alias != self._alias and alias not in self._diallers:
-                self._diallers[alias] = Dialler(alias, self._hold, lambda _: True, self._goes_on)
+                self._diallers[alias] = Dialler(alias, self._hold, self._ways.is_dialled_by, self._goes_on)
         self._conversations.members = self._diallers.keys()
 
     @property
@@ -83,7 +98,10 @@ class Links:
         for alias in self._dialling.keys() - aliases:
             if self._diallers[alias].rests and not self._keeps(alias):
                 self._dialling.pop(alias).cancel()
-        for alias in aliases:
+        for alias in aliases & self._diallers.keys():
+            dialler = self._diallers[alias]
+            if dialler.rests and not dialler.failures and not self._ways.has_link(alias):
+                dialler.hurry()  # it was spared, and isn't any more
             self._start_dialling(alias)
 
     async def close_idle(self) -> None:
@@ -98,7 +116,8 @@ class Links:
         """Dial these peers at once where one is down; without any, all those that links are kept to."""
         for alias in aliases or tuple(self._diallers if self._kept is None else self._kept):
             if dialler := self._diallers.get(alias):
-                dialler.hurry()
+                if not self._ways.has_link(alias):
+                    dialler.hurry()
                 self._start_dialling(alias)
 
     def _start_dialling(self, alias: str) -> None:
@@ -138,13 +157,32 @@ class Links:
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host, by the best way there is. Raises Unreachable."""
         await self.reach(host)
-        await self._ways.send(host, frame)
+        link = await self._ways.send(host, frame)
+        if link.can_invite and host not in self._doubted:
+            self._doubted.add(host)
+            self._tasks.start_supervised(f"check {host}", self._doubt(link))
 
     def sync(self) -> None:
         """Dial every peer that is down, and trade summaries with the others."""
         self.on_change()
         self.dial()
         self.gossip.summarise()
+
+    def wake(self) -> None:
+        """See at once which links live, and dial what is down: this host has slept, or its network has changed."""
+        for alias in self._dialling:
+            self._diallers[alias].start_over()
+        for link in self._ways.all_direct():
+            if link.can_invite:
+                self._tasks.start_supervised(f"check {link.host}", link.check(WAKE_SECONDS))
+
+    async def keep_checking(self) -> None:
+        """See that the links live that others have dialled: only their side would notice that a connection is dead."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            for link in self._ways.all_direct():
+                if link.can_invite and not link.is_ours and link.silence > CHECK_SECONDS:
+                    self._tasks.start_supervised(f"check {link.host}", link.check(PATIENT_SECONDS))
 
     @asynccontextmanager
     async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
@@ -176,22 +214,50 @@ class Links:
                 stream.close()
 
     async def _hold(self, alias: str, connection: ssh.Connection) -> str:
-        """Hold the link on a connection to its end; returns why it ended."""
+        """Hold the link on a connection to its end; returns why it ended, or nothing if another takes its place."""
         with self._openings.using(alias, connection) as opened:
             stream = await self._openings.open_on_connection(alias)
             try:
                 session = await greeted(stream, self._conversations.begun(alias))
                 self._diallers[alias].link_is_up()
                 link = await self._conversations.hold(stream, session)
+            except TimeoutError as error:
+                connection.abort()
+                return str(error)
             except ConnectionError:
-                return await connection.complaint() or "it ended the conversation"
+                return await self._complaint(alias, connection)
             finally:
                 stream.close()
         if not link.has_parted:
-            return await connection.complaint() or "it ended the conversation"
+            return await self._complaint(alias, connection)
         for other in opened:
             await other.closed.wait()
-        return "the link that it has dialled itself is kept"
+        return ""
+
+    @staticmethod
+    async def _complaint(alias: str, connection: ssh.Connection) -> str:
+        """Return why a peer has ended a link. Raises NotAdmitted when there is no agentmesh."""
+        complaint = await connection.complaint() or "it ended the conversation"
+        if connection.found_no_program:
+            raise NotAdmitted(host=alias, reason=f"agentmesh isn't installed there ({complaint})")
+        return complaint
+
+    def _lose(self, link: Link) -> None:
+        """Ask again for what was on its way over a link; dial, if the other side had dialled it."""
+        self._mailroom.link_lost(link.host)
+        dialler = self._diallers.get(link.host)
+        if link.via or dialler is None or self._ways.has_link(link.host):
+            return
+        dialler.link_has_ended()
+        if not link.is_ours:
+            dialler.hurry()
+
+    async def _doubt(self, link: Link) -> None:
+        """See whether a link lives that something was sent over, when nothing comes back."""
+        await asyncio.sleep(ANSWER_SECONDS)
+        self._doubted.discard(link.host)
+        if link.silence >= ANSWER_SECONDS:
+            await link.check(DOUBT_SECONDS)
 
     async def _reach(self, host: str) -> str:
         """Look for ways to a host until there is one; returns why there is none, or nothing."""
@@ -259,7 +325,9 @@ class Links:
 
         Raises Unreachable.
         """
-        link = self._ways.best(host)[0]
+        link = next(iter(self._ways.best(host)), None)
+        if link is None:
+            raise Unreachable(host=host, reason="the link broke just now")
         if link.via:
             return await self._tunnel(link.via, host), link.via
         if not link.can_invite and not self._openings.has_connection(host):
@@ -273,5 +341,11 @@ class Links:
         direct = [link for link in links if not link.via]
         if direct:
             return PeerStatus(host=status.host, state="up", since=direct[0].since)
+        if (
+            not self._keeps(status.host)
+            and status.host in self.gossip.ways
+            and not self._diallers[status.host].failures
+        ):
+            status = msgspec.structs.replace(status, state="idle", reason=IDLE)
         via = links[0].via if links else "".join(self._ways.relays(status.host)[:1])
         return msgspec.structs.replace(status, via=via)

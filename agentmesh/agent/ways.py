@@ -20,7 +20,8 @@ LAST_PAUSE_SECONDS = 60.0
 class Ways:
     """Knows each link that frames can be sent over, and tells the gossip and those who wait of each change."""
 
-    def __init__(self, alias: str, replica: Replica, tasks: Tasks, on_loss: Callable[[str], None]) -> None:
+    def __init__(self, alias: str, replica: Replica, tasks: Tasks, on_loss: Callable[[Link], None]) -> None:
+        self._alias = alias
         self.gossip = Gossip(alias, replica, tasks, self.send_directly)
         self._on_loss = on_loss
         self._links: dict[str, list[Link]] = {}
@@ -48,7 +49,7 @@ class Ways:
         elif lost and not link.via and self.has_link(link.host):
             self.gossip.part(link.host, linked=True)
         if lost:
-            self._on_loss(link.host)
+            self._on_loss(link)
         self.look_again()
 
     def direct(self, host: str) -> list[Link]:
@@ -66,6 +67,14 @@ class Ways:
     def has_link(self, host: str) -> bool:
         """Tell whether there is a direct link to a host."""
         return bool(self.direct(host))
+
+    def is_dialled_by(self, host: str) -> bool:
+        """Tell whether a host of a lower alias has dialled this one: where both sides dial, that link is kept."""
+        return host < self._alias and any(not link.is_ours and link.can_invite for link in self.direct(host))
+
+    def spare(self, host: str) -> list[Link]:
+        """Return the links to a host that this one has dialled in vain."""
+        return [link for link in self.direct(host) if link.is_ours] if self.is_dialled_by(host) else []
 
     def relays(self, host: str) -> list[str]:
         """Return the neighbours that may be asked to relay to a host."""
@@ -88,7 +97,7 @@ class Ways:
         asyncio.get_running_loop().call_later(pause, end)
 
     def trust(self, host: str, relay: str) -> None:
-        """Ask a neighbour at once the next time: it has opened the way, or none is told of any more."""
+        """Ask a neighbour soon again, should it fail the next time: it has opened the way to a host."""
         self._pauses.pop((host, relay), None)
 
     def look_again(self) -> None:
@@ -101,18 +110,18 @@ class Ways:
         while not is_there():
             await self._changed.wait()
 
-    async def send(self, host: str, frame: Frame) -> None:
-        """Send a frame over the best link to a host. Raises Unreachable."""
-        await self._send_over(self.best(host), host, frame)
+    async def send(self, host: str, frame: Frame) -> Link:
+        """Send a frame over the best link to a host; returns that. Raises Unreachable."""
+        return await self._send_over(self.best(host), host, frame)
 
     async def send_directly(self, host: str, frame: Frame) -> None:
         """Send a frame over a direct link to a host. Raises Unreachable."""
         await self._send_over(self.direct(host), host, frame)
 
     @staticmethod
-    async def _send_over(links: list[Link], host: str, frame: Frame) -> None:
+    async def _send_over(links: list[Link], host: str, frame: Frame) -> Link:
         for link in links:
             with suppress(OSError):
                 await link.send(frame)
-                return
+                return link
         raise Unreachable(host=host, reason="the link broke just now")
