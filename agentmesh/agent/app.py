@@ -138,6 +138,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))
+        agent.tasks.start("seek hosts", keeper.keep_seeking())
         keeper.follow()
         log.info("agent is running", home=paths.home, pid=os.getpid())
         await agent.stopping.wait()

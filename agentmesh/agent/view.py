@@ -3,7 +3,10 @@
 import asyncio
 
 from agentmesh.agent.links import Links
-from agentmesh.core.view import in_ring, view
+from agentmesh.core.view import in_ring, sought, view
+
+SEEK_SECONDS = 10.0
+"""How long one host is sought, and how long after a loss that begins: most are back by themselves."""
 
 
 class Keeper:
@@ -14,6 +17,7 @@ class Keeper:
         self._full = full
         self._links = links
         self._lived: set[str] = set()
+        self._sought = ""
         links.on_change = links.gossip.on_ways = self.follow
 
     def follow(self) -> None:
@@ -23,9 +27,21 @@ class Keeper:
         self._lived = set(live)
         failures = self._links.failures
         ring = in_ring({self._alias, *failures})
-        kept = view(ring, ring.index(self._alias), failures, live, self._full)
+        kept = view(ring, ring.index(self._alias), failures, self._full)
+        if self._sought in failures.keys() - live:
+            kept.add(self._sought)
         bridges = {host for host in self._links.dialled - kept if not self._links.gossip.is_spare(host)}
         self._links.keep(kept | bridges)
+
+    async def keep_seeking(self) -> None:
+        """Seek a host that nobody is known to have a link to, another one after a while."""
+        while True:
+            await asyncio.sleep(SEEK_SECONDS)
+            failures = self._links.failures
+            ring = in_ring({self._alias, *failures})
+            self._sought = sought(ring, ring.index(self._alias), failures, self._lived)
+            if self._sought:
+                self.follow()
 
     async def keep_sweeping(self, interval: float) -> None:
         """Close the links outside of the view that were not used for an interval, in seconds."""

@@ -19,13 +19,13 @@ def in_ring(members: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(members, key=lambda host: hashlib.sha256(host.encode()).digest()))
 
 
-def view(ring: Sequence[str], place: int, failures: Mapping[str, int], live: Collection[str], full: int) -> set[str]:
+def view(ring: Sequence[str], place: int, failures: Mapping[str, int], full: int) -> set[str]:
     """Return whom the host at a place of the ring keeps links to: all others, up to ``full`` of them.
 
-    ``failures`` is how often in a row each could not be dialled since it was last heard to live; ``live`` who lives.
+    ``failures`` is how often in a row each could not be dialled since it was last heard to live.
 
-    >>> sorted(view("abcdefgh", 0, {}, "abcdefgh", full=3)), sorted(view("abcdefgh", 0, {"c": 1}, "abdefgh", full=3))
-    (['b', 'c', 'e'], ['b', 'c', 'd', 'e'])
+    >>> sorted(view("abcdefgh", 0, {}, full=3)), sorted(view("abcdefgh", 0, {"c": 1}, full=3))
+    (['b', 'c', 'e'], ['b', 'd', 'e'])
     """
     others = len(ring) - 1
     if others <= full:
@@ -35,9 +35,17 @@ def view(ring: Sequence[str], place: int, failures: Mapping[str, int], live: Col
     while offset <= others:
         kept.add(_pick(_walk(ring, place, offset), failures, kept))
         offset *= 2
-    if unreached := set(ring).difference(live, kept, ring[place : place + 1]):
-        kept.add(_pick((host for host in _walk(ring, place, 1) if host in unreached), failures, ()))
     return kept
+
+
+def sought(ring: Sequence[str], place: int, failures: Mapping[str, int], live: Collection[str]) -> str:
+    """Return whom the host at a place seeks: the next that isn't known to live, and has failed least; else nobody.
+
+    >>> sought("abcdefgh", 0, {"c": 1}, "abdegh"), sought("abcdefgh", 0, {}, "abcdefgh")
+    ('f', '')
+    """
+    unreached = set(ring).difference(live, ring[place : place + 1])
+    return _pick((host for host in _walk(ring, place, 1) if host in unreached), failures, ()) if unreached else ""
 
 
 def _walk(ring: Sequence[str], place: int, offset: int) -> Iterator[str]:

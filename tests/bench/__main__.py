@@ -4,6 +4,7 @@ Exit codes: 0 every target is reached, 1 one is missed, 2 something could not be
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - set(FIGURES):
         sys.stderr.write(f"No figure is called {', '.join(sorted(unknown))}. There are: {', '.join(FIGURES)}\n")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that everything is ended and removed
     reached = []
     for name in names or FIGURES:
         if name in IN_NAMESPACES and (reason := obstacle()):

@@ -88,15 +88,14 @@ class Crowd:
             homes = [str(member.home) for member in self.members if member.side == side and member is not self.first]
             nursery = [sys.executable, "-m", "tests.bench.nursery", *homes]
             self._running.append(self._popen(namespace, nursery, self.first))
-        self._running.append(self._popen(self._sides[0], [sys.executable, "-m", "agentmesh", "run"], self.first))
+        alone = ["sh", "-c", f"{sys.executable} -m agentmesh run & cat; kill $!; wait"]
+        self._running.append(self._popen(self._sides[0], alone, self.first))
 
     def stop(self) -> None:
         """End all agents, and wait until they have ended."""
         for process in self._running:
             assert process.stdin is not None
             process.stdin.close()
-            if process is self._running[-1]:
-                process.terminate()
         for process in self._running:
             process.wait(PATIENCE)
         self._running.clear()

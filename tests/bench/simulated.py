@@ -44,7 +44,7 @@ def graph(size: int, full: int = FULL, down: range = range(0)) -> list[list[int]
         live = {ring[place] for place in side}
         failures = {host: 1 for host in ring if host not in live}
         for place in side:
-            for host in view(ring, place, failures, live, full):
+            for host in view(ring, place, failures, full):
                 if host in live:
                     near[place].add(places[host])
                     near[places[host]].add(place)
