@@ -48,7 +48,7 @@ class Place:
 PLACES = (
     Place("rename → every registry.toml, 3 hosts", 3),
     Place("the same, 10 ms one way", 3, delay=10),
-    Place("rename → both ends of a chain of 5", 5, is_chain=True),
+    Place("rename → every registry.toml, chain of 5", 5, is_chain=True),
     Place("the same, 10 ms one way between any two", 5, delay=10, is_chain=True),
 )
 
