@@ -47,7 +47,8 @@ class Member:
 class Crowd:
     """The hosts, and what can be done to them all."""
 
-    def __init__(self, size: int, root: Path, sides: Sequence[Namespaces]) -> None:
+    def __init__(self, size: int, root: Path, sides: Sequence[Namespaces], settings: str) -> None:
+        self._settings = settings
         self._root = root
         self._sides = sides
         self._running: list[subprocess.Popen[bytes]] = []
@@ -72,7 +73,7 @@ class Crowd:
             (home / "self.conf").write_text(f"{member.alias}\n")
             others = (other.alias for other in self.members if other is not member)
             (home / "peers.conf").write_text("".join(f"{alias}\n" for alias in others))
-            (home / "config.toml").write_text(f'[listen]\naddress = "{member.alias}:22"\n')
+            (home / "config.toml").write_text(f'[listen]\naddress = "{member.alias}:22"\n{self._settings}')
             member.tmux.run("new-session", "-d", "-s", "dev", "-n", "w0", "exec cat")
         for side, namespace in enumerate(self._sides):
             for word in ("addr add 127.0.0.1/8 dev lo", "link set lo up"):
@@ -146,29 +147,39 @@ class Crowd:
         tree += [int(pid) for pid in Path(f"/proc/{tree[0]}/task/{tree[0]}/children").read_text().split()]
         return max(_resident(pid) for pid in tree)
 
-    def _popen(self, namespace: Namespaces, argv: Sequence[str], member: Member) -> subprocess.Popen[bytes]:
-        environment = {
+    def run(self, *words: str) -> str:
+        """Run a command as the first host's user; return what it says."""
+        command = self._sides[0].command([str(Path(sys.executable).with_name(words[0])), *words[1:]])
+        done = subprocess.run(command, env=self._environment(self.first), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(f"{words} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
+
+    def _environment(self, member: Member) -> dict[str, str]:
+        return {
             **member.tmux.environment,
             "HOME": str(self._root),
             "AGENTMESH_HOME": str(member.home / ".agents"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }
+
+    def _popen(self, namespace: Namespaces, argv: Sequence[str], member: Member) -> subprocess.Popen[bytes]:
         with (self._root / "out").open("ab") as said:
             return subprocess.Popen(
-                namespace.command(argv), env=environment, stdin=subprocess.PIPE, stdout=said, stderr=said
+                namespace.command(argv), env=self._environment(member), stdin=subprocess.PIPE, stdout=said, stderr=said
             )
 
 
 @contextmanager
-def crowd(size: int) -> Iterator[Crowd]:
-    """Make a crowd whose agents don't run yet, and end it."""
+def crowd(size: int, settings: str = "") -> Iterator[Crowd]:
+    """Make a crowd whose agents don't run yet, with some more lines in each config.toml, and end it."""
     with ExitStack() as life:
         root = Path(tempfile.mkdtemp(prefix="am-", dir="/dev/shm"))
         life.callback(shutil.rmtree, root, ignore_errors=True)
         sides = [life.enter_context(closing(Namespaces(["net"]))) for _ in range(2)]
         cable = f"link add name cable0 type veth peer name cable1 netns {sides[1].pid}"
         _ip(sides[0], *cable.split())
-        made = Crowd(size, root, sides)
+        made = Crowd(size, root, sides, settings)
         for member in made.members:
             life.callback(_end_tmux, member)
         life.callback(made.stop)

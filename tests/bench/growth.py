@@ -34,11 +34,11 @@ class Grown:
 def measure(size: int) -> Grown:
     """Make a mesh, and do to it what is measured."""
     with crowd(size) as made:
-        _start(made)
+        start(made)
         made.stop()
         for member in made.members:
             member.rename()
-        cold = _start(made)
+        cold = start(made)
         changes = []
         before = made.traffic()
         for _ in range(CHANGES):
@@ -58,7 +58,7 @@ def measure(size: int) -> Grown:
         )
 
 
-def _start(made: Crowd) -> float:
+def start(made: Crowd) -> float:
     """Start all; return the seconds until everybody knows everybody's newest window, and that all live."""
     addresses = [f"[agents.{member.address()}]".encode() for member in made.members]
 
