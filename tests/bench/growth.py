@@ -34,10 +34,6 @@ class Grown:
 def measure(size: int) -> Grown:
     """Make a mesh, and do to it what is measured."""
     with crowd(size) as made:
-        start(made)
-        made.stop()
-        for member in made.members:
-            member.rename()
         cold = start(made)
         changes = []
         before = made.traffic()
@@ -59,7 +55,7 @@ def measure(size: int) -> Grown:
 
 
 def start(made: Crowd) -> float:
-    """Start all; return the seconds until everybody knows everybody's newest window, and that all live."""
+    """Start all, who know nothing; return the seconds until everybody knows everybody's window, and that all live."""
     addresses = [f"[agents.{member.address()}]".encode() for member in made.members]
 
     def is_whole(text: bytes) -> bool:
