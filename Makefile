@@ -22,7 +22,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed .system-test
+bench: $(VENV)/installed .system-test .system-bench
 	$(BIN)/python -m tests.bench
 
 soak: $(VENV)/installed .system-test
@@ -40,12 +40,15 @@ format: $(VENV)/installed
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: .system-demo .system-test
+.PHONY: .system-demo .system-test .system-bench
 .system-demo:
 	@.ci/system-packages tmux
 
 .system-test:
 	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip npm
+
+.system-bench:
+	@.ci/system-packages rsync
 
 $(VENV)/installed: pyproject.toml constraints.txt .ci/make-venv
 	.ci/make-venv $(VENV)

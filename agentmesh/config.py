@@ -102,6 +102,13 @@ class Sync(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds."""
 
 
+class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[mesh]``: how many links an agent keeps."""
+
+    full: int = 64
+    """Up to so many peers a link is kept to each; of more, to a few, and others are dialled when they are needed."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``config.toml``: everything optional."""
 
@@ -110,6 +117,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drops: Drops = Drops()
     queue: Queue = Queue()
     sync: Sync = Sync()
+    mesh: Mesh = Mesh()
 
 
 def load_config(paths: Paths) -> Config:

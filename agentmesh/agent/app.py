@@ -10,6 +10,7 @@ import msgspec
 
 from agentmesh.adapters import files, ipc, ssh
 from agentmesh.adapters.tmux import socket_folder
+from agentmesh.agent import waking
 from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
@@ -27,6 +28,7 @@ from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Turns
 from agentmesh.agent.typist import Typist
+from agentmesh.agent.view import Keeper
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
 from agentmesh.errors import AlreadyRunning, BadConfiguration
 from agentmesh.store.database import open_database
@@ -131,8 +133,13 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
+        agent.tasks.start("check links", agent.links.keep_checking())
+        agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
-        agent.links.dial()
+        keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
+        agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))
+        agent.tasks.start("seek hosts", keeper.keep_seeking())
+        keeper.follow()
         log.info("agent is running", home=paths.home, pid=os.getpid())
         await agent.stopping.wait()
         log.info("agent stops")

@@ -1,21 +1,26 @@
 """Gossip with the neighbours: each is sent what it lacks of the registry, by a task of its own, as fast as it takes it.
 
-What is still to be sent is a set of hosts, not of slices: a neighbour that is slow gets the newest of each.
+What is still to be sent is a set of hosts, not of slices: a neighbour that is slow gets the newest of each. Who has
+links to whom travels the same way, and tells who lives.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
-from agentmesh.core.gossip import knowing, newcomer, summarised, summed_up, wants, ways
-from agentmesh.core.model import Slice
-from agentmesh.core.wire import Frame, SliceNews, Summary
+from agentmesh.core.gossip import charted, knowing, newcomer, summarised, summed_up, wants
+from agentmesh.core.liveness import Way, contacts, is_spare, next_contacts, ways
+from agentmesh.core.model import Contacts, Slice, Version
+from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary
 from agentmesh.errors import ProtocolError, Unreachable
 
 LINKS_SECONDS = 0.2
 """How long changes of links, ours and others', are gathered before anything follows: many come up together."""
+CONTACTS_TOGETHER = 50
+"""How many hosts' contacts one frame may tell of."""
 
 Tell = Callable[[str, Frame], Awaitable[None]]
 """Sends a frame to a neighbour over a link that lives. Raises Unreachable, ProtocolError."""
@@ -29,6 +34,7 @@ class _Ear:
         self.summarises = summarises
         self.owes_summary = False
         self.owes_links = False
+        self.owes_held = False
         self.hosts: set[str] = set()
         self.owing = asyncio.Event()
 
@@ -43,8 +49,15 @@ class Gossip:
         self._tell = tell
         self._ears: dict[str, _Ear] = {}
         self._telling: dict[str, asyncio.Task[None]] = {}
-        self._links_told: list[str] = []
+        self._own = contacts(alias, 0, 0, ())
+        self._told: dict[str, Contacts] = {}
         self._links_timer: asyncio.TimerHandle | None = None
+        self.ways: dict[str, Way] = {}
+        """How each host that lives is reached."""
+        self.on_ways: Callable[[], None] = lambda: None
+        """Told when it has been worked out anew who lives."""
+        self.kept: AbstractSet[str] | None = None
+        """The hosts that links are kept to; None when it is all of them."""
         replica.on_change = self._offer
 
     def join(self, host: str, *, summarises: bool) -> None:
@@ -52,7 +65,7 @@ class Gossip:
         if host not in self._ears:
             ear = self._ears[host] = _Ear(host, summarises=summarises)
             self._telling[host] = self._tasks.start_supervised(f"tell {host}", self._keep_telling(ear))
-            self._links_changed()
+            self.links_changed()
         self._summarise(self._ears[host])
 
     def part(self, host: str, *, linked: bool) -> None:
@@ -62,7 +75,7 @@ class Gossip:
         else:
             del self._ears[host]
             self._telling.pop(host).cancel()
-            self._links_changed()
+            self.links_changed()
 
     def summarise(self) -> None:
         """Trade summaries with all neighbours."""
@@ -74,6 +87,10 @@ class Gossip:
         while True:
             await asyncio.sleep(interval)
             self.summarise()
+
+    def neighbours_of(self, host: str) -> list[str]:
+        """Return the neighbours that say they have a link to a host."""
+        return sorted(near for near, ear in self._ears.items() if host in ear.neighbour.links)
 
     async def learn(self, part: Slice, source: str) -> None:
         """Take in a slice that a neighbour has sent."""
@@ -87,37 +104,87 @@ class Gossip:
             before, ear.neighbour = ear.neighbour, summarised(ear.neighbour, summary)
             self._offer(*self._replica.registry, ears=[ear])
             if ear.neighbour.links != before.links:
-                self._links_changed()
+                self.links_changed()
+
+    def chart(self, host: str, news: ContactsNews) -> None:
+        """Take in who has links to whom, as a neighbour tells, and send it what it lacks."""
+        ear = self._ears.get(host)
+        if ear is None:
+            return
+        before, ear.neighbour = ear.neighbour, charted(ear.neighbour, news)
+        if ear.neighbour.links != before.links:
+            self._offer(*self._replica.registry, ears=[ear])
+        for part in news.contacts:
+            if part.host == self._alias:
+                self._tell_of_links(part.version)
+            elif part.host in self._replica.members:
+                known = self._told.get(part.host)
+                if known is None or known.version < part.version:
+                    self._told[part.host] = part
+        self.links_changed()
 
     def _summarise(self, ear: _Ear) -> None:
         if not ear.summarises:  # it will not say what it lacks: it is sent everything again
             ear.neighbour = newcomer(ear.neighbour.host, summarises=False)
             self._offer(*self._replica.registry, ears=[ear])
-        ear.owes_summary = True
+        ear.owes_summary = ear.owes_held = True
         ear.owing.set()
 
     def _offer(self, *hosts: str, ears: "list[_Ear] | None" = None) -> None:
         """See which neighbours want the slices of these hosts."""
         parts = [part for host in hosts if (part := self._replica.registry.get(host))]
         for ear in self._ears.values() if ears is None else ears:
-            if wanted := {part.host for part in parts if wants(ear.neighbour, part, self._alias)}:
+            if wanted := {part.host for part in parts if wants(ear.neighbour, part, self._ears)}:
                 ear.hosts |= wanted
                 ear.owing.set()
 
-    def _links_changed(self) -> None:
+    def links_changed(self) -> None:
+        """Work out anew, soon, who lives."""
         if self._links_timer is None:
             self._links_timer = asyncio.get_running_loop().call_later(LINKS_SECONDS, self._note_links)
 
     def _note_links(self) -> None:
-        """Note who lives, and tell the neighbours of our own links where those have changed."""
+        """Note who lives, and tell the neighbours of links that have changed, ours and others'."""
         self._links_timer = None
-        self._replica.set_ways(ways(ear.neighbour for ear in self._ears.values()))
-        links = sorted(self._ears)
-        if links != self._links_told:
-            self._links_told = links
-            for ear in self._ears.values():
-                ear.owes_links = True
+        members = self._replica.members
+        self._told = {host: part for host, part in self._told.items() if host in members}
+        found = ways(self._alias, self._near, self._told)
+        self.ways = {host: way for host, way in found.items() if host in self._ears or host in members}
+        self._replica.set_ways(self.ways)
+        self.on_ways()
+        self._tell_of_links()
+        for ear in self._ears.values():
+            if self._lacking(ear):
                 ear.owing.set()
+
+    @property
+    def _near(self) -> dict[str, frozenset[str]]:
+        return {host: ear.neighbour.links for host, ear in self._ears.items()}
+
+    def is_spare(self, host: str) -> bool:
+        """Tell whether a neighbour would still be reached without the link to it."""
+        return is_spare(host, self._alias, self._near, self._told)
+
+    def _tell_of_links(self, heard: Version | None = None) -> None:
+        """Say which links this host has, where that is news, or somebody has ``heard`` otherwise."""
+        before = self._own
+        links = [host for host, ear in self._ears.items() if self._lasts(host, ear)]
+        self._own = next_contacts(before, self._replica.own.version.epoch, links, heard)
+        if self._own.links != before.links:
+            for ear in self._ears.values():
+                if ear.neighbour.hears is None:
+                    ear.owes_links = True
+                    ear.owing.set()
+
+    def _lasts(self, host: str, ear: _Ear) -> bool:
+        """Tell whether a link is kept by either side: of one that was dialled on demand the mesh needn't hear."""
+        if self.kept is None or host in self.kept or ear.neighbour.hears is None:
+            return True
+        told = self._told.get(host)
+        return told is not None and self._alias in told.links
+
+    def _lacking(self, ear: _Ear) -> list[Contacts]:
+        return [part for part in (self._own, *self._told.values()) if wants(ear.neighbour, part, self._ears)]
 
     async def _keep_telling(self, ear: _Ear) -> None:
         host = ear.neighbour.host
@@ -139,9 +206,16 @@ class Gossip:
             slices = summed_up(self._replica.registry) if ear.owes_summary else None
             ear.owes_summary = ear.owes_links = False
             return Summary(tuple(sorted(self._ears)), slices)
+        if ear.owes_held:
+            ear.owes_held = False
+            return ContactsNews(held=summed_up({**self._told, self._alias: self._own}))
         while ear.hosts:
             part = self._replica.registry.get(ear.hosts.pop())
-            if part is not None and wants(ear.neighbour, part, self._alias):
+            if part is not None and wants(ear.neighbour, part, self._ears):
                 ear.neighbour = knowing(ear.neighbour, part)
                 return SliceNews(part)
+        if lacking := self._lacking(ear)[:CONTACTS_TOGETHER]:
+            for told in lacking:
+                ear.neighbour = knowing(ear.neighbour, told)
+            return ContactsNews(tuple(lacking))
         return None

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentmesh.adapters.files import replace
-from agentmesh.adapters.slices import render_slices
+from agentmesh.adapters.slices import Rendered, render_slices
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
+from agentmesh.core.liveness import Way
 from agentmesh.core.model import Pane, Slice, Version
 from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice
 from agentmesh.errors import AgentmeshError
@@ -30,6 +31,7 @@ class Replica:
         self._members = {alias}
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._rendered: Rendered = {}
         self._rising = asyncio.Lock()
         self._may_rise = False
         self.registry: Registry = {}
@@ -37,6 +39,11 @@ class Replica:
         """How each host stands, in words: ``live``, ``stale since …``."""
         self.on_change: Callable[[str], None] = lambda _: None
         """Told of each host whose slice has changed, when that is durable."""
+
+    @property
+    def members(self) -> set[str]:
+        """The hosts of peers.conf and this one."""
+        return self._members
 
     @property
     def own(self) -> Slice:
@@ -91,11 +98,11 @@ class Replica:
         if merge(self.registry, part) is not self.registry:
             await self._keep(part)
 
-    def set_ways(self, ways: Mapping[str, str]) -> None:
-        """Note which hosts live, by a link (an empty text) or through which peer; others that did are stale now."""
+    def set_ways(self, ways: Mapping[str, Way]) -> None:
+        """Note which hosts live, and how each is reached; others that did are stale now."""
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         gone = {host: f"stale since {moment}" for host, state in self.states.items() if state.startswith("live")}
-        live = {host: f"live via {peer}" if peer else "live" for host, peer in ways.items()}
+        live = {host: f"live via {way.via}" if way.via else "live" for host, way in ways.items()}
         states = {host: state for host, state in (self.states | gone).items() if host in self._members} | live
         if states != self.states:
             self.states = states
@@ -116,7 +123,7 @@ class Replica:
         states = {host: self.states.get(host, "stale") for host in self.registry} | {self._alias: "live"}
         async with self._writing:
             own, every = [self.own], list(self.registry.values())
-            await asyncio.to_thread(_write, self._paths, own, every, states)
+            await asyncio.to_thread(self._write, own, every, states)
 
     async def _rise_above(self, version: Version, source: str) -> None:
         """Raise this host's slice above one that somebody holds of it.
@@ -136,7 +143,6 @@ class Replica:
         await self._database.write(slices.keep, part)
         self.on_change(part.host)
 
-
-def _write(paths: Paths, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:
-    replace(paths.local, render_slices(own, states))
-    replace(paths.registry, render_slices(every, states))
+    def _write(self, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:
+        replace(self._paths.local, render_slices(own, states))
+        replace(self._paths.registry, render_slices(every, states, self._rendered))

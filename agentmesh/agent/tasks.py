@@ -15,6 +15,7 @@ class Tasks:
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[Any]] = set()
+        self._is_over = False
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -23,13 +24,16 @@ class Tasks:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_over = True
         for task in self._running:
             task.cancel()
         await self._group.__aexit__(kind, error, trace)
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a task."""
+        """Start a task; when the block has ended, and others only finish, it is cancelled at once."""
         task = self._group.create_task(work, name=name)
+        if self._is_over:
+            task.cancel()
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task

@@ -73,6 +73,15 @@ class Slice(msgspec.Struct, frozen=True):
     panes: tuple[Pane, ...] = ()
 
 
+class Contacts(msgspec.Struct, frozen=True):
+    """The hosts that a host has links to, as that host alone tells. Never written down."""
+
+    host: str
+    version: Version
+    """Its epoch is that of the host's slice when it was told first, or above all that was heard."""
+    links: tuple[str, ...] = ()
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Text for one pane."""
 
@@ -126,6 +135,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something the sender should know although the message went through: a new name, a body sent as a file."""
     drops: tuple[Drop, ...] = ()
     """The files that were dropped with the message, as its sender's host notes them."""
+    via: str = ""
+    """The host over which it was heard, as the sender's host notes it; empty when the pane's host said so itself."""
 
 
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):

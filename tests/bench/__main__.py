@@ -1,29 +1,46 @@
-"""`make bench`: print each figure beside its baselines, all from one run.
+"""`make bench`: print each figure beside its baselines, all from one run; with names, those figures alone.
 
-Exit codes: 0 every target is reached, 1 one is missed, 2 nothing could be timed.
+Exit codes: 0 every target is reached, 1 one is missed, 2 something could not be measured here.
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import deliveries, drops, screens, stopwatch, table, throughput
+from tests.bench import chart, deliveries, drops, growth, renames, screens, simulated, stopwatch, table, throughput
 from tests.bench.figure import Figure, Spread
 from tests.bench.scene import Scene, two_hosts
 from tests.e2e.hosts import Host, obstacle
 
 PATIENCE = 600.0
 """Seconds that the runs of one figure may take."""
+_GROWTH = Path(__file__).with_name("growth.svg")
 
 
-def main() -> int:
+def main(names: list[str]) -> int:
     """Measure, print, and return the exit code."""
+    if unknown := set(names) - set(FIGURES):
+        sys.stderr.write(f"No figure is called {', '.join(sorted(unknown))}. There are: {', '.join(FIGURES)}\n")
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that everything is ended and removed
+    reached = []
+    for name in names or FIGURES:
+        if name in IN_NAMESPACES and (reason := obstacle()):
+            sys.stderr.write(f"{name} was not measured. {reason}\n")
+            return 2
+        reached.append(FIGURES[name]())
+    return 0 if all(reached) else 1
+
+
+def _screens() -> bool:
     judged = list(screens.judged())
     _show(*screens.rows(judged))
-    if reason := obstacle():
-        sys.stderr.write(f"Nothing was timed. {reason}\n")
-        return 2
+    return all(line.is_reached for line in judged)
+
+
+def _messages() -> bool:
     _show(*table.heading())
     with two_hosts() as scene:
 
@@ -38,7 +55,42 @@ def main() -> int:
             present(drops.to_another_host(scene), scene.there, drops.BODY),
             _present(scene, throughput.to_many_panes(scene), lambda: throughput.expect_order(scene)),
         ]
-    return 0 if all(reached) and all(line.is_reached for line in judged) else 1
+    return all(reached)
+
+
+def _renames() -> bool:
+    _show(*table.heading())
+    lines = []
+    for place in renames.PLACES:
+        for line in renames.present(place):
+            lines.append(line)
+            _show(line)
+    _show("")
+    return not any(line.endswith("NO") for line in lines)
+
+
+def _simulated() -> bool:
+    for line in simulated.rows():
+        _show(line)
+    return True
+
+
+def _growth() -> bool:
+    grown = [growth.measure(size) for size in growth.SIZES]
+    _show(*growth.rows(grown))
+    _GROWTH.write_text(chart.drawn(grown))
+    return grown[-1].change_most <= growth.TARGET_SECONDS
+
+
+FIGURES: dict[str, Callable[[], bool]] = {
+    "screens": _screens,
+    "messages": _messages,
+    "renames": _renames,
+    "simulated": _simulated,
+    "growth": _growth,
+}
+"""By name; each measures, prints, and returns whether its targets are reached."""
+IN_NAMESPACES = {"messages", "renames", "growth"}
 
 
 def _present(scene: Scene, figure: Figure, prove: Callable[[], None]) -> bool:
@@ -62,4 +114,4 @@ def _show(*lines: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -66,7 +66,7 @@ def two_hosts() -> Iterator[Scene]:
     compileall.compile_dir(Path(agentmesh.__file__).parent, quiet=1)
     with Network() as network:
         here, there = (network.add_host(name) for name in ("hub", "worker-1"))
-        _use_default_key_exchange(there)
+        use_default_key_exchange(there)
         for host, peer in ((here, there), (there, here)):
             _start_agent(host, peer)
         here.run("ssh", "-fNM", "-S", _CONTROL, there.name)
@@ -75,7 +75,7 @@ def two_hosts() -> Iterator[Scene]:
         yield scene
 
 
-def _use_default_key_exchange(host: Host) -> None:
+def use_default_key_exchange(host: Host) -> None:
     """Start its sshd anew without the cheap key exchange of the tests: a cold ssh shall cost what it costs people."""
     host.stop_sshd()
     config = host.outside("/run/sshd_config")

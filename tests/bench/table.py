@@ -15,12 +15,13 @@ def heading() -> Iterator[str]:
 def rows(figure: Figure, spreads: Mapping[str, Spread]) -> Iterator[str]:
     """Yield a figure, and below it each baseline with its ratio of medians to the figure's."""
     yield ""
-    yield _row(figure.name, spreads[figure.name])
+    yield row(figure.name, spreads[figure.name])
     for baseline in figure.baselines:
-        yield _row(f"  {baseline.name}", spreads[baseline.name], *_verdict(figure, baseline, spreads))
+        yield row(f"  {baseline.name}", spreads[baseline.name], *_verdict(figure, baseline, spreads))
 
 
-def _row(name: str, spread: Spread, ratio: str = "", target: str = "", reached: str = "") -> str:
+def row(name: str, spread: Spread, ratio: str = "", target: str = "", reached: str = "") -> str:
+    """Return the line of one spread, in milliseconds."""
     times = (f"{seconds * 1000:.1f}" for seconds in (spread.least, spread.middle, spread.most))
     return _ROW.format(name, *times, ratio, target, reached).rstrip()
 

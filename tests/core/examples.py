@@ -6,16 +6,19 @@ from hypothesis import strategies as st
 from agentmesh.core.address import Address
 from agentmesh.core.delivery import State
 from agentmesh.core.inventory import PaneRecord
-from agentmesh.core.model import Message, Pane, Receipt, Slice, Version
+from agentmesh.core.model import Contacts, Message, Pane, Receipt, Slice, Version
 from agentmesh.core.readiness import TtyFacts
 from agentmesh.core.wire import (
     Bye,
     Chunk,
+    ContactsNews,
     Deliver,
     Dropped,
     Frame,
     Hello,
+    Invite,
     Offer,
+    Ping,
     Ready,
     ReceiptNews,
     Refusal,
@@ -75,6 +78,9 @@ def every_frame() -> tuple[Frame, ...]:
         Bye("no"),
         Withdraw(a_message()),
         Summary(("hub",), {"hub": Version(1, 2, "0")}),
+        Invite("0" * 32),
+        Ping(),
+        ContactsNews((Contacts("hub", Version(1, 2, "0"), ("a",)),), {"hub": Version(1, 2, "0")}),
     )
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from itertools import permutations
 
-from agentmesh.core.gossip import Neighbour, knowing, newcomer, summarised, summed_up, wants
-from agentmesh.core.model import Pane, Slice, Version
+from agentmesh.core.gossip import Neighbour, charted, knowing, newcomer, summarised, summed_up, wants
+from agentmesh.core.liveness import Way, contacts, next_contacts, ways
+from agentmesh.core.model import Contacts, Pane, Slice, Version
 from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, merge, next_slice
-from agentmesh.core.wire import SliceNews, Summary
+from agentmesh.core.wire import ContactsNews, SliceNews, Summary
 from tests.core.examples import NOW, a_pane
 
-News = SliceNews | Summary
+News = SliceNews | Summary | ContactsNews
 
 
 class SimulatedHost:
@@ -33,9 +34,16 @@ class SimulatedHost:
         """What is in tmux."""
         return (a_pane(f"{self.name}-dev-{self.windows}", host=self.name),)
 
+    @property
+    def ways(self) -> dict[str, Way]:
+        """Who lives, as far as this host knows."""
+        return ways(self.name, {host: near.links for host, near in self.neighbours.items()}, self.told)
+
     def start(self) -> None:
         """Begin a new epoch, and scan."""
         self.neighbours = {}
+        self.contacts = contacts(self.name, 0, 0, ())
+        self.told: dict[str, Contacts] = {}
         self.epoch += 1
         self.registry = {**self.registry, self.name: in_epoch(self.own, self.epoch, NOW)}
         self._scan()
@@ -48,17 +56,23 @@ class SimulatedHost:
         """Take a host out of peers.conf."""
         self.members.discard(host)
         self.registry = {name: part for name, part in self.registry.items() if name != host}
+        self.told.pop(host, None)
 
-    def summary(self) -> Summary:
-        return Summary(tuple(self.neighbours), summed_up(self.registry))
+    def note_links(self, heard: Version | None = None) -> None:
+        self.contacts = next_contacts(self.contacts, self.epoch, self.neighbours, heard)
 
-    def news_for(self, host: str) -> list[SliceNews]:
+    def summary(self) -> list[News]:
+        held = summed_up({**self.told, self.name: self.contacts})
+        return [Summary(tuple(self.neighbours), summed_up(self.registry)), ContactsNews(held=held)]
+
+    def news_for(self, host: str) -> list[News]:
         """Return what a neighbour is sent now; it counts as told."""
-        news = []
-        for part in self.registry.values():
-            if wants(self.neighbours[host], part, self.name):
+        news: list[News] = []
+        known: list[Slice | Contacts] = [*self.registry.values(), self.contacts, *self.told.values()]
+        for part in known:
+            if wants(self.neighbours[host], part, self.neighbours):
                 self.neighbours[host] = knowing(self.neighbours[host], part)
-                news.append(SliceNews(part))
+                news.append(SliceNews(part) if isinstance(part, Slice) else ContactsNews((part,)))
         return news
 
     def hear(self, sender: str, news: News) -> None:
@@ -68,6 +82,17 @@ class SimulatedHost:
             case SliceNews(part):
                 self.neighbours[sender] = knowing(self.neighbours[sender], part)
                 self._learn(part)
+            case ContactsNews(told):
+                self.neighbours[sender] = charted(self.neighbours[sender], news)
+                for each in told:
+                    self._chart(each)
+
+    def _chart(self, part: Contacts) -> None:
+        known = self.told.get(part.host)
+        if part.host == self.name:
+            self.note_links(part.version)
+        elif part.host in self.members and (known is None or known.version < part.version):
+            self.told[part.host] = part
 
     def _learn(self, part: Slice) -> None:
         if part.host == self.name:
@@ -97,6 +122,7 @@ class Wire:
         for source, target in permutations((one, other)):
             self.hosts[source].neighbours[target] = newcomer(target, summarises=True)
             self.under_way[source, target] = []
+            self.hosts[source].note_links()
         for source, target in permutations((one, other)):
             self.summarise(source, target)
 
@@ -104,19 +130,20 @@ class Wire:
         for source, target in permutations((one, other)):
             self.under_way.pop((source, target), None)
             self.hosts[source].neighbours.pop(target, None)
+            self.hosts[source].note_links()
 
     def cut_off(self, host: str) -> None:
         for other in self.hosts.keys() - {host}:
             self.cut(host, other)
 
     def summarise(self, source: str, target: str) -> None:
-        self.under_way[source, target].append(self.hosts[source].summary())
+        self.under_way[source, target] += self.hosts[source].summary()
 
     def say(self, source: str, target: str) -> None:
         """Send what a host lacks, as far as the other knows."""
         news = self.hosts[source].news_for(target)
         self.under_way[source, target] += news
-        self.slices_sent += [(source, target)] * len(news)
+        self.slices_sent += [(source, target) for part in news if isinstance(part, SliceNews)]
 
     def deliver(self, source: str, target: str, number: int = 0) -> None:
         self.hosts[target].hear(source, self.under_way[source, target].pop(number))

@@ -16,7 +16,9 @@ from agentmesh.core.wire import (
     Dropped,
     Frame,
     Hello,
+    Invite,
     Offer,
+    Ping,
     Ready,
     ReceiptNews,
     Refusal,
@@ -30,7 +32,17 @@ from tests.core.examples import a_message, every_frame, ids, messages, numbers, 
 from tests.fuzz.decoder import framed, try_decoder
 
 frames: st.SearchStrategy[Frame] = st.one_of(
-    st.builds(Hello, host=texts, version=texts, oldest=numbers, newest=numbers, channel=texts),
+    st.builds(
+        Hello,
+        host=texts,
+        version=texts,
+        oldest=numbers,
+        newest=numbers,
+        channel=texts,
+        ticket=texts,
+        to=texts,
+        origin=texts,
+    ),
     st.builds(SliceNews, slices),
     st.builds(Deliver, messages, st.integers(0, 10**6)),
     st.builds(Withdraw, messages),
@@ -40,7 +52,9 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Chunk, st.binary()),
     st.builds(Dropped, texts),
     st.builds(Refusal, texts),
-    st.builds(Bye, texts),
+    st.builds(Bye, texts, st.booleans()),
+    st.builds(Invite, texts),
+    st.builds(Ping, st.booleans()),
     st.builds(
         Summary, st.lists(texts, max_size=3).map(tuple), st.none() | st.dictionaries(texts, versions, max_size=3)
     ),
@@ -71,7 +85,7 @@ def test_a_cut_frame_is_kept_until_the_rest_comes(frame: Frame, cut: int) -> Non
     assert decoder.pending == first
 
 
-@pytest.mark.parametrize("kind", [0, 13, 99, 255])
+@pytest.mark.parametrize("kind", [0, 98, 99, 255])
 def test_an_unknown_kind_is_passed_over(kind: int) -> None:
     assert Decoder().feed(raw(kind, "whatever") + encode(Ready(7))) == [Ready(7)]
 
@@ -176,5 +190,5 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    assert [frame.KIND for frame in every_frame()] == list(range(1, 13))
-    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 13))
+    assert [frame.KIND for frame in every_frame()] == list(range(1, 16))
+    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 16))

@@ -1,7 +1,7 @@
 """What neighbours are told, and when: a real replica, and a wire that the test has in its hands."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,9 @@ from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
 from agentmesh.config import Paths
-from agentmesh.core.model import Slice, Version
-from agentmesh.core.wire import Frame, SliceNews, Summary, encode
+from agentmesh.core.liveness import Way, contacts
+from agentmesh.core.model import Contacts, Slice, Version
+from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary, encode
 from agentmesh.errors import Unreachable
 from agentmesh.store.database import open_database
 from tests.core.examples import a_pane, a_slice
@@ -49,6 +50,11 @@ class Office:
 
     def slices(self, host: str) -> list[Slice]:
         return [frame.slice for to, frame in self.told if to == host and isinstance(frame, SliceNews)]
+
+    def contacts(self, host: str) -> list[Contacts]:
+        return [
+            part for to, frame in self.told if to == host and isinstance(frame, ContactsNews) for part in frame.contacts
+        ]
 
     async def eventually_told(self, host: str, part: Slice) -> None:
         await self.eventually_sent(host, SliceNews(part))
@@ -127,8 +133,10 @@ async def test_a_neighbour_is_told_of_links_that_come_and_go(office: Office) -> 
 
 async def test_a_slice_is_passed_on_when_the_link_to_its_host_is_lost(office: Office) -> None:
     await office.meet("a", "c")
+    await office.meet("c")
     news = a_slice(host="c")
-    await office.gossip.learn(news, "b")
+    await office.gossip.learn(news, "c")
+    await office.eventually_told("a", await office.change())
     assert news not in office.slices("a")
     office.gossip.compare("a", Summary(("b",)))
     await office.eventually_told("a", news)
@@ -158,6 +166,52 @@ async def test_a_host_is_live_through_who_has_a_link_to_it_and_stale_without(off
     await eventually_are("live", "stale")
     office.gossip.part("a", linked=False)
     await eventually_are("stale", "stale")
+
+
+async def test_a_host_far_off_lives_while_the_hosts_between_say_so(office: Office) -> None:
+    async def eventually_is(state: str) -> None:
+        await eventually_async(
+            lambda: office.replica.states.get("c", "").startswith(state), f"c is {state}", lambda: office.replica.states
+        )
+
+    await office.meet("a")
+    near, between, far = contacts("a", 1, 0, ["b", "hub"]), contacts("b", 1, 0, "ac"), contacts("c", 1, 0, "b")
+    office.gossip.chart("a", ContactsNews((near, between, far), {}))
+    await eventually_is("live via a")
+    assert office.gossip.ways["c"] == Way("a", 3)
+    office.gossip.chart("a", ContactsNews((contacts("b", 1, 1, "a"),)))
+    await eventually_is("stale since")
+
+
+async def test_contacts_are_told_to_who_lacks_them(office: Office) -> None:
+    await office.meet("a")
+    await office.meet("b")
+    office.gossip.chart("b", ContactsNews(held={"c": Version(1, 5, "")}))
+    older, newer = contacts("c", 1, 4, "a"), contacts("c", 1, 6, "a")
+    office.gossip.chart("a", ContactsNews((older,)))
+    office.gossip.chart("a", ContactsNews((newer, contacts("stranger", 1, 0, "a"))))
+    await eventually_async(lambda: newer in office.contacts("b"), "b is told", lambda: office.told)
+    assert {part.host for part in office.contacts("b")} == {"hub", "c"}
+    assert older not in office.contacts("b")
+
+
+async def test_a_newer_list_of_this_hosts_links_is_outdone(office: Office) -> None:
+    await office.meet("a")
+    office.gossip.chart("a", ContactsNews((contacts("hub", 41, 7, "bc"),), {}))
+    mine = contacts("hub", 41, 8, "a")
+    await eventually_async(lambda: mine in office.contacts("a"), "a is told better", lambda: office.told)
+
+
+async def test_what_a_new_link_brings_is_told_by_versions_first(office: Office) -> None:
+    await office.meet("a")
+    office.gossip.chart("a", ContactsNews((contacts("c", 2, 1, "a"),)))
+    office.gossip.join("b", summarises=True)
+    known = Version(2, 1, "ca978112")
+
+    def told() -> list[Mapping[str, Version]]:
+        return [frame.held for to, frame in office.told if to == "b" and isinstance(frame, ContactsNews) and frame.held]
+
+    await eventually_async(lambda: any(held.get("c") == known for held in told()), "b is told what is held", told)
 
 
 async def test_a_resync_makes_good_what_was_lost(office: Office) -> None:
