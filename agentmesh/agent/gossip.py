@@ -10,7 +10,8 @@ from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
 from agentmesh.core.gossip import knowing, newcomer, summarised, summed_up, wants, ways
-from agentmesh.core.model import Slice
+from agentmesh.core.identity import Seal
+from agentmesh.core.model import Origin, Slice
 from agentmesh.core.wire import Frame, SliceNews, Summary
 from agentmesh.errors import ProtocolError, Unreachable
 
@@ -75,11 +76,11 @@ class Gossip:
             await asyncio.sleep(interval)
             self.summarise()
 
-    async def learn(self, part: Slice, source: str) -> None:
+    async def learn(self, part: Slice, source: Origin, seal: Seal) -> None:
         """Take in a slice that a neighbour has sent."""
-        if ear := self._ears.get(source):
+        if ear := self._ears.get(source.host):
             ear.neighbour = knowing(ear.neighbour, part)
-        await self._replica.learn(part, source)
+        await self._replica.learn(part, source, seal)
 
     def compare(self, host: str, summary: Summary) -> None:
         """Send a neighbour what it lacks, going by its summary."""
@@ -88,6 +89,10 @@ class Gossip:
             self._offer(*self._replica.registry, ears=[ear])
             if ear.neighbour.links != before.links:
                 self._links_changed()
+
+    def holders(self, host: str) -> list[str]:
+        """Return the neighbours that hold a slice of a host: it is in their peers.conf."""
+        return sorted(name for name, ear in self._ears.items() if host in (ear.neighbour.holds or {}) and name != host)
 
     def _summarise(self, ear: _Ear) -> None:
         if not ear.summarises:  # it will not say what it lacks: it is sent everything again
@@ -143,5 +148,5 @@ class Gossip:
             part = self._replica.registry.get(ear.hosts.pop())
             if part is not None and wants(ear.neighbour, part, self._alias):
                 ear.neighbour = knowing(ear.neighbour, part)
-                return SliceNews(part)
+                return self._replica.news_of(part.host)
         return None

@@ -9,20 +9,35 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from agentmesh import __version__
 from agentmesh.adapters import ssh
 from agentmesh.agent.gossip import Gossip
+from agentmesh.agent.identities import Identities
 from agentmesh.agent.log import log
+from agentmesh.agent.probes import Probes
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.stream import FrameStream, Reader, Writer
 from agentmesh.agent.tasks import Tasks, supervised
 from agentmesh.core import session as conversation
-from agentmesh.core.model import Message, Receipt
-from agentmesh.core.session import Accept, Close, Command, Compare, Greet, Learn, Record, Send, Session, TakeBack
+from agentmesh.core.model import Message, Origin, Receipt
+from agentmesh.core.session import (
+    Accept,
+    Close,
+    Command,
+    Compare,
+    Greet,
+    Learn,
+    Note,
+    Record,
+    Send,
+    Session,
+    TakeBack,
+)
 from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews
 from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
 
 HELLO_SECONDS = 10.0
+BYE_SECONDS = 1.0
+"""How long a peer may take to hear why a conversation ends."""
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 60.0
 
@@ -42,10 +57,10 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Mailroom(Protocol):
     """Who handles messages and files: the postman and the drops behind it."""
 
-    async def accept(self, message: Message, patience: int, reply: "Reply") -> None:
+    async def accept(self, message: Message, patience: int, reply: "Reply", origin: Origin) -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts."""
 
-    async def take_back(self, message: Message, reply: "Reply") -> None:
+    async def take_back(self, message: Message, reply: "Reply", origin: Origin) -> None:
         """End a peer's message that nothing has been typed of, and reply with its receipt."""
 
     async def record(self, receipt: Receipt) -> None:
@@ -78,8 +93,10 @@ class _Peer:
 class Links:
     """All conversations of this host with its peers."""
 
-    def __init__(self, alias: str, replica: Replica, mailroom: Mailroom, tasks: Tasks) -> None:
+    def __init__(self, alias: str, replica: Replica, mailroom: Mailroom, tasks: Tasks, identities: Identities) -> None:
         self._alias = alias
+        self._identities = identities
+        self.probes = Probes(self._send_over_link)
         self._mailroom = mailroom
         self._tasks = tasks
         self._peers: dict[str, _Peer] = {}
@@ -167,20 +184,20 @@ class Links:
         finally:
             stream.close()
 
-    async def serve(self, reader: Reader, writer: Writer, begun: bytes = b"") -> None:
-        """Hold the conversation with a peer that has called."""
+    async def serve(self, reader: Reader, writer: Writer, begun: bytes = b"", pinned: str = "") -> None:
+        """Hold the conversation with a peer that has called, with a key that is pinned to a name or to none."""
         stream = FrameStream(reader, writer)
         with supervised("conversation failed"):
             try:
                 stream = FrameStream(reader, writer, begun)
-                await self._converse(stream, expected=None)
+                await self._converse(stream, expected=None, pinned=pinned)
             except (AgentmeshError, OSError) as error:
                 log.warning("conversation ended", reason=error)
             finally:
                 stream.close()
 
     def _hello(self, channel: str = "link") -> Hello:
-        return Hello(host=self._alias, version=__version__, channel=channel)
+        return self._identities.hello(channel)
 
     async def _reach(self, host: str, is_reached: Callable[[], bool]) -> None:
         """Dial a host until it is reached as is wanted. Raises Unreachable when dialling fails."""
@@ -215,7 +232,7 @@ class Links:
         await self._set_status(peer, "connecting")
         with supervised("dialling failed", peer=alias):
             try:
-                async with ssh.dialled(alias) as connection:
+                async with ssh.dialled(alias, self._identities.key.path) as connection:
                     return await self._hold(alias, connection)
             except Unreachable as error:
                 return str(error.facts["reason"])
@@ -234,24 +251,31 @@ class Links:
             stream.close()
         return await connection.complaint() or "it ended the conversation"
 
-    async def _converse(self, stream: FrameStream, expected: str | None) -> None:
+    async def _converse(self, stream: FrameStream, expected: str | None, pinned: str = "") -> None:
         """Hold a conversation to its end."""
         session = Session(own=self._hello(), expected=expected)
         for command in conversation.opening(session):
             await self._perform(command, stream)
         frame = await _first(stream)
         try:
-            while frame is not None:
-                session, commands = conversation.receive(session, frame)
-                for command in commands:
-                    if isinstance(command, Greet) and command.channel == "drop":
-                        await self._mailroom.take_drop(stream)
-                        return
-                    await self._perform(command, stream)
-                frame = await stream.read()
+            with self._identities.conversation(pinned) as held:
+                session = msgspec.structs.replace(session, terms=held.terms)
+                while frame is not None:
+                    session, commands = conversation.receive(session, frame)
+                    for command in commands:
+                        if isinstance(command, Greet):
+                            held.greet(session)
+                            if command.channel == "visit":
+                                return
+                            if command.channel == "drop":
+                                await self._mailroom.take_drop(stream)
+                                return
+                        await self._perform(command, stream)
+                    frame = await stream.read()
         except (LinkRefused, ProtocolError) as error:
-            with suppress(OSError):
-                await stream.send(Bye(str(error.facts["reason"])))
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(BYE_SECONDS):
+                    await stream.send(Bye(str(error.facts["reason"])))
             raise
         finally:
             if session.peer is not None:
@@ -263,18 +287,20 @@ class Links:
                 await stream.send(frame)
             case Greet(host, _, summarises):
                 await self._register(host, stream, summarises=summarises)
-            case Learn(part, source):
-                await self.gossip.learn(part, source)
+            case Learn(part, source, seal):
+                await self.gossip.learn(part, source, seal)
             case Compare(host, summary):
                 self.gossip.compare(host, summary)
-            case Accept(message, patience):
-                reply = self._reply(stream)
-                self._tasks.start_supervised(f"message {message.id}", self._mailroom.accept(message, patience, reply))
-            case TakeBack(message):
-                reply = self._reply(stream)
-                self._tasks.start_supervised(f"withdraw {message.id}", self._mailroom.take_back(message, reply))
+            case Accept(message, patience, origin):
+                accepting = self._mailroom.accept(message, patience, self._reply(stream), origin)
+                self._tasks.start_supervised(f"message {message.id}", accepting)
+            case TakeBack(message, origin):
+                ending = self._mailroom.take_back(message, self._reply(stream), origin)
+                self._tasks.start_supervised(f"withdraw {message.id}", ending)
             case Record(receipt):
                 await self._mailroom.record(receipt)
+            case Note(answer):
+                self.probes.note(answer)
             case Close(reason):
                 raise LinkRefused(reason=reason)
             case _:

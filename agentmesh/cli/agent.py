@@ -66,7 +66,7 @@ def status(json: bool = typer.Option(False, "--json", help="Print it as JSON."))
         return
     table = Table("peer", "state", "since", "", box=None, pad_edge=False)
     for peer in now.peers:
-        table.add_row(peer.host, peer.state, _ago(peer.since), escape(peer.reason))
+        table.add_row(peer.host, peer.state, ago(peer.since), escape(peer.reason))
     screen.print(table)
 
 
@@ -90,7 +90,8 @@ async def _gone(paths: Paths) -> None:
     raise AgentmeshError(reason=f"the agent still runs after {STOP_SECONDS:g} s; see its log in {paths.log.parent}")
 
 
-def _ago(moment: int) -> str:
+def ago(moment: int) -> str:
+    """Return how long ago a moment is, in Unix seconds."""
     seconds = max(0, int(time.time()) - moment)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:

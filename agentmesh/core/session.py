@@ -2,8 +2,21 @@
 
 import msgspec
 
-from agentmesh.core.model import Message, Receipt, Slice
-from agentmesh.core.wire import SUMMARIES, Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews, Summary, Withdraw
+from agentmesh.core.identity import UNSIGNED, Identity, Seal, Terms, identity, objection
+from agentmesh.core.model import HERE, Message, Origin, Receipt, Slice
+from agentmesh.core.wire import (
+    SUMMARIES,
+    Bye,
+    Deliver,
+    Frame,
+    Hello,
+    Probe,
+    ProbeAnswer,
+    ReceiptNews,
+    SliceNews,
+    Summary,
+    Withdraw,
+)
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -19,14 +32,17 @@ class Greet(msgspec.Struct, frozen=True):
     channel: str
     summarises: bool
     """Whether it sends summaries."""
+    identity: Identity = Identity.CLAIMED
+    """How it is known that it is that host."""
 
 
 class Learn(msgspec.Struct, frozen=True):
     """Merge a slice into the registry."""
 
     slice: Slice
-    source: str
+    source: Origin
     """The peer that told of it."""
+    seal: Seal = UNSIGNED
 
 
 class Compare(msgspec.Struct, frozen=True):
@@ -42,12 +58,14 @@ class Accept(msgspec.Struct, frozen=True):
     message: Message
     patience: int
     """Seconds that it may wait for its pane; 0: not at all."""
+    origin: Origin = HERE
 
 
 class TakeBack(msgspec.Struct, frozen=True):
     """Don't deliver a message any more, if that can still be."""
 
     message: Message
+    origin: Origin = HERE
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -56,13 +74,19 @@ class Record(msgspec.Struct, frozen=True):
     receipt: Receipt
 
 
+class Note(msgspec.Struct, frozen=True):
+    """Take the answer to a probe of ours."""
+
+    answer: ProbeAnswer
+
+
 class Close(msgspec.Struct, frozen=True):
     """End the conversation, and say why."""
 
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Close
+Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Note | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +96,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expected: str | None = None
     """The alias that was dialled; None when the peer called."""
     peer: Hello | None = None
+    terms: Terms = Terms()
+
+    @property
+    def origin(self) -> Origin:
+        """What comes from the peer comes from there."""
+        known = identity(self.terms, dialled=self.expected is not None)
+        return Origin(self.peer.host, known) if self.peer else HERE
 
 
 def opening(session: Session) -> list[Command]:
@@ -84,14 +115,14 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     if session.peer is None:
         return _greeted(session, frame)
     match frame:
-        case SliceNews(news):
-            return session, [Learn(news, session.peer.host)]
+        case SliceNews(news, seal):
+            return session, [Learn(news, session.origin, seal)]
         case Summary() as summary:
             return session, [Compare(session.peer.host, summary)]
         case Deliver(message, patience):
-            return session, [Accept(message, patience)]
+            return session, [Accept(message, patience, session.origin)]
         case Withdraw(message):
-            return session, [TakeBack(message)]
+            return session, [TakeBack(message, session.origin)]
         case ReceiptNews(receipt) if receipt.host == session.peer.host:
             return session, [Record(receipt)]
         case Bye(reason):
@@ -99,7 +130,17 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         case Hello():
             return session, [Close("a second hello")]
         case _:
-            return session, []
+            return session, _answer(frame)
+
+
+def _answer(frame: Frame) -> list[Command]:
+    match frame:
+        case Probe(identifier):
+            return [Send(ProbeAnswer(identifier))]
+        case ProbeAnswer():
+            return [Note(frame)]
+        case _:
+            return []
 
 
 def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
@@ -115,4 +156,9 @@ def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         return session, [
             Close(f"{session.expected} calls itself {frame.host}; its self.conf and peers.conf here differ")
         ]
-    return msgspec.structs.replace(session, peer=frame), [Greet(frame.host, frame.channel, frame.newest >= SUMMARIES)]
+    dialled = session.expected is not None
+    if not dialled and (reason := objection(frame.host, session.terms)):
+        return session, [Close(reason)]
+    known = identity(session.terms, dialled=dialled)
+    greet = Greet(frame.host, frame.channel, frame.newest >= SUMMARIES, known)
+    return msgspec.structs.replace(session, peer=frame), [greet]

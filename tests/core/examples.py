@@ -16,6 +16,8 @@ from agentmesh.core.wire import (
     Frame,
     Hello,
     Offer,
+    Probe,
+    ProbeAnswer,
     Ready,
     ReceiptNews,
     Refusal,
@@ -75,6 +77,8 @@ def every_frame() -> tuple[Frame, ...]:
         Bye("no"),
         Withdraw(a_message()),
         Summary(("hub",), {"hub": Version(1, 2, "0")}),
+        Probe("1"),
+        ProbeAnswer("1"),
     )
 
 

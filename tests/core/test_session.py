@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from agentmesh.core.identity import Identity, Seal, Terms
+from agentmesh.core.model import Origin
 from agentmesh.core.session import (
     Accept,
     Close,
@@ -10,6 +12,7 @@ from agentmesh.core.session import (
     Compare,
     Greet,
     Learn,
+    Note,
     Record,
     Send,
     Session,
@@ -17,11 +20,26 @@ from agentmesh.core.session import (
     opening,
     receive,
 )
-from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews, Summary, Withdraw
+from agentmesh.core.wire import (
+    Bye,
+    Chunk,
+    Deliver,
+    Frame,
+    Hello,
+    Probe,
+    ProbeAnswer,
+    Ready,
+    ReceiptNews,
+    SliceNews,
+    Summary,
+    Withdraw,
+)
 from tests.core.examples import a_message, a_receipt, a_slice
 
 HELLO = Hello(host="worker", version="1")
 FRESH = Session(own=Hello(host="hub", version="1"))
+SEAL = Seal(b"text", "key", "signature")
+CLAIMED = Origin("worker", "claimed")
 GREETED = msgspec.structs.replace(FRESH, peer=HELLO)
 
 
@@ -33,7 +51,8 @@ def test_each_side_begins_with_its_hello() -> None:
 def test_a_hello_makes_the_peer_known(expected: str | None) -> None:
     session, commands = receive(msgspec.structs.replace(FRESH, expected=expected), HELLO)
     assert session.peer == HELLO
-    assert commands == [Greet("worker", "link", summarises=True)]
+    known = Identity.HOST_KEY if expected else Identity.CLAIMED
+    assert commands == [Greet("worker", "link", summarises=True, identity=known)]
 
 
 @pytest.mark.parametrize(
@@ -67,15 +86,15 @@ def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
 @pytest.mark.parametrize(
     ("frame", "commands"),
     [
-        *(
-            (SliceNews(a_slice(host=host)), [Learn(a_slice(host=host), "worker")])
-            for host in ("worker", "third", "hub")
-        ),
+        *((SliceNews(a_slice(host=host)), [Learn(a_slice(host=host), CLAIMED)]) for host in ("worker", "third", "hub")),
         (Summary(("hub",)), [Compare("worker", Summary(("hub",)))]),
-        (Deliver(a_message(), 7), [Accept(a_message(), 7)]),
-        (Withdraw(a_message()), [TakeBack(a_message())]),
+        (Deliver(a_message(), 7), [Accept(a_message(), 7, CLAIMED)]),
+        (Withdraw(a_message()), [TakeBack(a_message(), CLAIMED)]),
         (ReceiptNews(a_receipt(host="worker")), [Record(a_receipt(host="worker"))]),
         (ReceiptNews(a_receipt(host="third")), []),
+        (SliceNews(a_slice(), SEAL), [Learn(a_slice(), CLAIMED, SEAL)]),
+        (Probe("1"), [Send(ProbeAnswer("1"))]),
+        (ProbeAnswer("1"), [Note(ProbeAnswer("1"))]),
         (Chunk(b"x"), []),
         (Ready(0), []),
         (Bye("I am leaving"), [Close("worker said: I am leaving")]),
@@ -84,6 +103,22 @@ def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
 )
 def test_a_frame_of_a_known_peer_is_a_command(frame: Frame, commands: list[Command]) -> None:
     assert receive(GREETED, frame) == (GREETED, commands)
+
+
+def test_a_pinned_peer_that_speaks_for_another_is_refused() -> None:
+    terms = Terms(pinned="worker", names=frozenset({"worker"}))
+    pinned = msgspec.structs.replace(FRESH, terms=terms)
+    _, commands = receive(pinned, Hello(host="other", version="1"))
+    assert _closing(commands).startswith("its key is pinned to worker, and it calls itself other")
+    session, commands = receive(pinned, HELLO)
+    assert commands == [Greet("worker", "link", summarises=True, identity=Identity.PINNED)]
+    assert session.origin == Origin("worker", "pinned")
+
+
+def test_a_host_that_was_dialled_needs_no_pin() -> None:
+    terms = Terms(names=frozenset({"worker"}), require_pinned=True)
+    session, _ = receive(msgspec.structs.replace(FRESH, expected="worker", terms=terms), HELLO)
+    assert session.origin == Origin("worker", "host key")
 
 
 def _closing(commands: list[Command]) -> str:
