@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from watchfiles import awatch
+from watchfiles import Change, awatch
 
 SETTLE_MILLISECONDS = 50
 """How long an edit may take: an editor may empty a file first, then write it."""
@@ -33,7 +34,7 @@ async def edits(files: Collection[Path]) -> AsyncIterator[set[Path]]:
         with suppress(FileNotFoundError):  # a folder has gone just now
             async for seen in awatch(
                 *folders,
-                watch_filter=lambda _, path, telling=telling: path in telling,
+                watch_filter=partial(_is_among, telling),
                 debounce=SETTLE_MILLISECONDS,
                 step=SETTLE_MILLISECONDS // 2,
                 recursive=False,
@@ -43,6 +44,10 @@ async def edits(files: Collection[Path]) -> AsyncIterator[set[Path]]:
                 if _places(files) != places or {_nearest_folder(place.parent) for place in places} != folders:
                     break
         yield set(files)  # a folder has come or gone, or a link leads elsewhere
+
+
+def _is_among(paths: Collection[str], _: Change, path: str) -> bool:
+    return path in paths
 
 
 def _places(files: Collection[Path]) -> dict[Path, Path]:

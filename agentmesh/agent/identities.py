@@ -5,42 +5,48 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from agentmesh import __version__
 from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.keys import HostKey, is_right
 from agentmesh.agent.log import log
-from agentmesh.core.identity import Identity, Pin, Seal, Terms, objection, objection_to_slice
-from agentmesh.core.model import Origin, Slice
+from agentmesh.core.identity import Identity, Pin, Seal, Terms, objection_to_slice
+from agentmesh.core.model import HERE, Origin, Slice
 from agentmesh.core.session import Session
 from agentmesh.core.wire import Hello
 from agentmesh.errors import BadConfiguration, LinkRefused
 
 
 class Conversation:
-    """A conversation with a peer, from its first frame on."""
+    """A conversation with a peer, as far as it matters who that is."""
 
     def __init__(self, terms: Terms, keys: frozenset[str], task: "asyncio.Task[object]") -> None:
         """Begin one on terms; ``keys`` are those pinned to the caller's name, if it has called with one."""
         self.terms = terms
-        self.peer: Hello | None = None
-        self.identity = Identity.CLAIMED
         self.skew = 0.0
         """How many seconds the peer's clock was ahead of ours when it greeted."""
+        self._sessions: list[Session] = []
         self._keys = keys
         self._task = task
         self._cut = ""
         self.ended = asyncio.Event()
 
     def greet(self, session: Session) -> None:
-        """Note who the peer is, and how that is known."""
-        self.peer, self.identity = session.peer, Identity(session.origin.identity)
+        """Note who the peer is; over a relay first the relay, then the host behind it."""
+        self._sessions.append(session)
         if self.peer and self.peer.time:
             self.skew = self.peer.time - time.time()
 
     @property
-    def host(self) -> str:
-        """The peer's name; empty until it is known."""
-        return self.peer.host if self.peer else ""
+    def peer(self) -> Hello | None:
+        """How the peer has introduced itself."""
+        return self._sessions[-1].peer if self._sessions else None
+
+    @property
+    def origin(self) -> Origin:
+        """Who the peer is, and how that is known."""
+        return self._sessions[-1].origin if self._sessions else HERE
 
     def cut(self, reason: str) -> None:
         """End it: what the peer has sent and was not read yet is not read any more."""
@@ -49,12 +55,13 @@ class Conversation:
             self._task.cancel()
 
     def objection(self, terms: Terms, keys: frozenset[str]) -> str:
-        """Return why it would be refused now; empty when it would not."""
-        if self.peer is None or self.identity is Identity.HOST_KEY:
-            return ""
-        if terms.pinned and self._keys - keys:
-            return objection(self.host, terms) or f"a key that was pinned to {self.host} has been revoked"
-        return objection(self.host, terms)
+        """Return why it would be refused on other terms; empty when it would not."""
+        if not self._sessions and terms != self.terms:
+            return "it has changed meanwhile which keys speak for whom; call again"
+        now = [msgspec.structs.replace(session, terms=terms) for session in self._sessions]
+        if found := next(filter(None, (session.objection for session in now)), ""):
+            return found
+        return f"a key that was pinned to {terms.pinned} has been revoked" if self._keys - keys else ""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -87,8 +94,8 @@ class Identities:
         return self._pins
 
     @contextmanager
-    def conversation(self, pinned: str) -> Iterator[Conversation]:
-        """Hold a conversation with a caller whose key is pinned to a name, if that isn't empty.
+    def conversation(self, pinned: str = "") -> Iterator[Conversation]:
+        """Hold a conversation, with a caller whose key is pinned to a name if that isn't empty.
 
         Raises LinkRefused when its key is revoked meanwhile.
         """
@@ -106,14 +113,18 @@ class Identities:
 
     def with_host(self, host: str) -> list[Conversation]:
         """Return the conversations with a host, the best known first."""
-        order = list(Identity)
-        found = [conversation for conversation in self._conversations if conversation.host == host]
-        return sorted(found, key=lambda conversation: order.index(conversation.identity))
+        order = [str(identity) for identity in Identity]
+        found = [conversation for conversation in self._conversations if conversation.origin.host == host]
+        return sorted(found, key=lambda conversation: order.index(conversation.origin.identity))
 
     @property
     def hosts(self) -> set[str]:
         """The hosts that there are conversations with."""
-        return {conversation.host for conversation in self._conversations} - {""}
+        return {conversation.origin.host for conversation in self._conversations} - {""}
+
+    def terms(self) -> Terms:
+        """Return on which terms a conversation begins that this host begins."""
+        return self._terms("", self._read())
 
     async def refresh(self) -> frozenset[str]:
         """Read the pins again, and end what would be refused now; returns the hosts whose pins have changed."""

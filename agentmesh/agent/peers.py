@@ -1,7 +1,6 @@
 """What `agentmesh peers` asks for: who belongs to the mesh, who is let in under which name, and how each answers."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -10,12 +9,13 @@ from agentmesh.adapters.files import PRIVATE_FILE, replace, shown_path
 from agentmesh.adapters.ipc import Request
 from agentmesh.adapters.keys import fingerprint, read_public_key
 from agentmesh.agent.answer import Answer, as_json
+from agentmesh.agent.dialling import PeerStatus
 from agentmesh.agent.identities import Identities
-from agentmesh.agent.links import Links, PeerStatus
+from agentmesh.agent.links import Links
 from agentmesh.agent.membership import Membership
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
-from agentmesh.agent.visit import visit
+from agentmesh.agent.visit import Introduction, visit
 from agentmesh.config import Config, Paths, is_alias, load_peers, with_peer, without_peer
 from agentmesh.core.authorized_keys import forced_command
 from agentmesh.core.identity import Pin
@@ -44,6 +44,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     since: int
     reason: str
+    via: str
+    """The peer through which it is reached meanwhile."""
     identity: str
     """``pinned``, ``host key``, ``claimed``; empty when there is no link."""
     pins: list[str]
@@ -133,7 +135,8 @@ class Peers:
             state=status.state if status else "up",
             since=status.since if status else 0,
             reason=status.reason if status else f"it calls, and isn't in peers.conf: `agentmesh peers add {host}`",
-            identity=conversation.identity if conversation else "",
+            via=status.via if status else "",
+            identity=conversation.origin.identity if conversation else "",
             pins=sorted(fingerprint(pin.key) for pin in self._identities.pins if pin.name == host),
             version=printable(hello.version) if hello else "",
             key=fingerprint(hello.key) if hello else "",
@@ -145,8 +148,7 @@ class Peers:
         self._check(alias)
         peers = load_peers(self._paths)
         try:
-            hello = await self._visit(alias)
-            skew = hello.time - time.time() if hello.time else 0.0
+            introduction = await self._visit(alias)
         except NameClash as error:
             if error.facts["name"] in peers:
                 error.facts["remedy"] = "it is a peer already, under its name"
@@ -154,8 +156,9 @@ class Peers:
         self._edit_peers(lambda text: with_peer(text, alias))
         await self._membership.take_up_peers()
         self._links.dial(alias)
+        skew = introduction.skew
         warning = f"{alias}: {_skewed(skew)}\n" if abs(skew) > LARGEST_SKEW else ""
-        return f"{alias}: added; {self._described(hello)}\n{warning}"
+        return f"{alias}: added; {self._described(introduction.hello)}\n{warning}"
 
     def _described(self, hello: Hello) -> str:
         key = fingerprint(hello.key)
@@ -201,7 +204,7 @@ class Peers:
             raise Unreachable(host=alias, reason="the link broke just now")
         skew = conversation.skew
         clock = _skewed(skew) if abs(skew) > LARGEST_SKEW else f"clock {skew:+.1f} s"
-        known = f"{conversation.identity}, {self._described(conversation.peer)}"
+        known = f"{conversation.origin.identity}, {self._described(conversation.peer)}"
         return f"{alias}: {seconds * 1000:.1f} ms, {known}, {clock}\n"
 
     async def _authorize(self, name: str, key: str) -> str:
@@ -224,12 +227,12 @@ class Peers:
             told += f"{name}: not a peer yet; run `agentmesh peers add {name}`\n"
         return told
 
-    async def _visit(self, alias: str) -> Hello:
+    async def _visit(self, alias: str) -> Introduction:
         return await visit(alias, self._identities.hello("visit"), self._identities.key.path)
 
     async def _told_key(self, name: str) -> str:
         """Return the key that a host says it has, over a connection whose host key SSH has verified."""
-        hello = await self._visit(name)
+        hello = (await self._visit(name)).hello
         if not hello.key:
             raise BadKey(reason=f"{name} doesn't tell its key; give its ~/.agents/key.pub")
         return read_public_key(hello.key)

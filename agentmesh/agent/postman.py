@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from agentmesh.agent.conversations import Reply
 from agentmesh.agent.courier import Carrier, Courier
 from agentmesh.agent.drops import Drops
-from agentmesh.agent.links import Reply
 from agentmesh.agent.log import log
 from agentmesh.agent.pane_queues import STALE_SECONDS, PaneQueues, found
 from agentmesh.agent.replication import Replica

@@ -1,5 +1,6 @@
 """Frames over any pair of byte streams: an SSH session's, a Unix socket's, a process's standard streams."""
 
+import asyncio
 from typing import Protocol
 
 from agentmesh.core.wire import Decoder, Frame, encode
@@ -41,6 +42,8 @@ class FrameStream:
         self._writer = writer
         self._decoder = Decoder()
         self._frames = self._decoder.feed(begun)
+        self.closed = asyncio.Event()
+        """Set when this side has ended the conversation."""
 
     async def read(self) -> Frame | None:
         """Return the next frame, or None at the end. Raises ProtocolError."""
@@ -58,6 +61,18 @@ class FrameStream:
         self._writer.write(encode(frame))
         await self._writer.drain()
 
+    async def read_bytes(self) -> bytes:
+        """Return bytes as they come, empty at the end. Raises ProtocolError when some came before they were awaited."""
+        if self._frames or self._decoder.pending:
+            raise ProtocolError(reason="the peer spoke before it was answered")
+        return await self._reader.read(READ_SIZE)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are. Raises OSError when the stream is broken."""
+        self._writer.write(data)
+        await self._writer.drain()
+
     def close(self) -> None:
         """End the conversation."""
         self._writer.close()
+        self.closed.set()

@@ -1,7 +1,10 @@
 """A visit: dial a host, be it a peer or not, and hear how it introduces itself."""
 
 import asyncio
+import time
 from pathlib import Path
+
+import msgspec
 
 from agentmesh.adapters import ssh
 from agentmesh.agent.stream import FrameStream
@@ -15,8 +18,16 @@ VISIT_SECONDS = 15.0
 """How long the other side may take to greet, and to object."""
 
 
-async def visit(alias: str, own: Hello, key: Path) -> Hello:
-    """Trade hellos with a host, over a connection whose host key SSH has verified, and leave; returns its own.
+class Introduction(msgspec.Struct, frozen=True):
+    """What a host says of itself."""
+
+    hello: Hello
+    skew: float
+    """How many seconds its clock was ahead of ours."""
+
+
+async def visit(alias: str, own: Hello, key: Path) -> Introduction:
+    """Trade hellos with a host, over a connection whose host key SSH has verified, and leave.
 
     Raises Unreachable, NameClash, LinkRefused, ProtocolError.
     """
@@ -26,17 +37,19 @@ async def visit(alias: str, own: Hello, key: Path) -> Hello:
             async with asyncio.timeout(VISIT_SECONDS):
                 await stream.send(own)
                 frame = await stream.read()
+                heard = time.time()
                 if frame is None:
                     reason = await connection.complaint() or "it ended the conversation"
                     raise Unreachable(host=alias, reason=f"{reason}. Is agentmesh installed there?")
                 if isinstance(frame, Hello) and frame.host not in {alias, own.host}:
                     raise _clash(alias, frame.host)
-                session, commands = conversation.receive(Session(own=own, expected=alias), frame)
+                session, commands = conversation.receive(Session(own=own, begins=True, expected=alias), frame)
                 if session.peer is None:
                     raise LinkRefused(reason=next(each.reason for each in commands if isinstance(each, Close)))
                 if isinstance(objection := await stream.read(), Bye):
                     raise LinkRefused(reason=f"{alias} said: {objection.reason}")
-                return session.peer
+                skew = session.peer.time - heard if session.peer.time else 0.0
+                return Introduction(session.peer, skew)
         except TimeoutError as error:
             raise ProtocolError(reason=f"{alias} has not answered within {VISIT_SECONDS:g} s") from error
         except OSError as error:

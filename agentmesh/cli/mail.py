@@ -41,7 +41,8 @@ def list_outbox(
     for letter in ask_for(list[Letter], "outbox", "all" if ended else "list"):
         message, receipt = letter.message, letter.receipt
         why = receipt.readiness or receipt.detail
-        state = f"{receipt.state}: {why}" if why else str(receipt.state)
+        state = f"{receipt.state} via {receipt.via}" if receipt.via else str(receipt.state)
+        state = f"{state}: {why}" if why else state
         table.add_row(*map(escape, (message.id[:8], _when(message.sent), message.to, state, _first_line(message.body))))
     console().print(table)
 
@@ -79,6 +80,7 @@ def list_inbox(
         message, state = letter.message, letter.receipt.state
         mark = " " if letter.read else "*"
         way = f"; from {letter.origin.host}, {letter.origin.identity}" if letter.origin.host else ""
+        way += f", via {letter.origin.via}" if letter.origin.via else ""
         typer.echo(f"{mark} {message.id[:8]} {_when(message.sent)} {message.sender} → {message.to} ({state}{way})")
         for line in message.body.split("\n"):
             typer.echo(f"    {without_controls(line)}")

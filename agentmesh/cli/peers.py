@@ -28,6 +28,7 @@ class Peer(msgspec.Struct):
     state: str
     since: int
     reason: str
+    via: str
     identity: str
     pins: list[str]
     version: str
@@ -63,7 +64,8 @@ def list_peers(json: bool = typer.Option(False, "--json", help="Print it as JSON
     for peer in known:
         trip = "" if peer.latency is None else f"{peer.latency * 1000:.1f} ms"
         since = ago(peer.since) if peer.since else ""
-        table.add_row(*map(escape, (peer.host, peer.state, since, peer.identity, peer.version, trip, peer.reason)))
+        state = f"{peer.state}, reached via {peer.via}" if peer.via else peer.state
+        table.add_row(*map(escape, (peer.host, state, since, peer.identity, peer.version, trip, peer.reason)))
     screen.print(table)
 
 

@@ -52,23 +52,30 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     require_pinned: bool = False
 
 
-def identity(terms: Terms, *, dialled: bool) -> Identity:
-    """Return how it is known who a peer is, to whom there is no objection.
+def identity(terms: Terms, *, dialled: bool, via: str = "") -> Identity:
+    """Return how it is known who a peer is, to whom there is no objection. What comes via another host is a claim.
 
     >>> identity(Terms(pinned="hub"), dialled=False).value
     'pinned'
     """
+    if via:
+        return Identity.CLAIMED
     if dialled:
         return Identity.HOST_KEY
     return Identity.PINNED if terms.pinned else Identity.CLAIMED
 
 
-def objection(host: str, terms: Terms) -> str:
-    """Return why a caller that calls itself ``host`` is refused, and what to do; empty when it isn't.
+def objection(host: str, terms: Terms, via: str = "") -> str:
+    """Return why a peer that calls itself ``host`` is refused, and what to do; empty when it isn't.
 
     >>> objection("worker-1", Terms(pinned="worker-1", names=frozenset({"worker-1"})))
     ''
     """
+    if via and (host in terms.names or terms.require_pinned):
+        why = f"a key is pinned to {host}" if host in terms.names else "require_pinned is set"
+        return f"{why}, and over {via} no key proves who speaks; see that the two hosts reach each other directly"
+    if via:
+        return ""
     if terms.pinned and terms.pinned != host:
         return (
             f"its key is pinned to {terms.pinned}, and it calls itself {host}; one host's key can't speak for another"

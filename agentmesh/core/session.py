@@ -5,11 +5,12 @@ import msgspec
 from agentmesh.core.identity import UNSIGNED, Identity, Seal, Terms, identity, objection
 from agentmesh.core.model import HERE, Message, Origin, Receipt, Slice
 from agentmesh.core.wire import (
-    SUMMARIES,
     Bye,
     Deliver,
     Frame,
     Hello,
+    Invite,
+    Ping,
     Probe,
     ProbeAnswer,
     ReceiptNews,
@@ -17,6 +18,11 @@ from agentmesh.core.wire import (
     Summary,
     Withdraw,
 )
+
+CHANNELS = frozenset({"link", "drop", "visit"})
+"""What a conversation between two hosts is for."""
+DIRECT_CHANNELS = frozenset({"answer", "relay", "relayed"})
+"""What only a conversation is for that goes through no other host: so no relay leads over a relay."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -28,12 +34,7 @@ class Send(msgspec.Struct, frozen=True):
 class Greet(msgspec.Struct, frozen=True):
     """The peer has said who it is, and what the conversation is for."""
 
-    host: str
-    channel: str
-    summarises: bool
-    """Whether it sends summaries."""
-    identity: Identity = Identity.CLAIMED
-    """How it is known that it is that host."""
+    peer: Hello
 
 
 class Learn(msgspec.Struct, frozen=True):
@@ -74,10 +75,25 @@ class Record(msgspec.Struct, frozen=True):
     receipt: Receipt
 
 
+class Visit(msgspec.Struct, frozen=True):
+    """Open a conversation on the connection to the peer, and begin it with its ticket."""
+
+    host: str
+    ticket: str
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The peer has answered a ping."""
+
+
 class Note(msgspec.Struct, frozen=True):
     """Take the answer to a probe of ours."""
 
     answer: ProbeAnswer
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Send nothing more in the conversation but a bye: the peer sends nothing more, and awaits it."""
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -86,65 +102,89 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Note | Close
+Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Visit | Answered | Note | Part | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Where the conversation with one peer stands."""
 
     own: Hello
+    begins: bool = False
+    """Whether this side has begun it: it speaks first, and says what it is for."""
     expected: str | None = None
-    """The alias that was dialled; None when the peer called."""
+    """The alias that was dialled, or that a relay has named; None when the peer called."""
+    via: str = ""
+    """The host that the conversation goes through; such a one is for messages and files, not for the registry."""
     peer: Hello | None = None
     terms: Terms = Terms()
 
     @property
     def origin(self) -> Origin:
-        """What comes from the peer comes from there."""
-        known = identity(self.terms, dialled=self.expected is not None)
-        return Origin(self.peer.host, known) if self.peer else HERE
+        """Where what the peer sends comes from."""
+        return Origin(self.peer.host, self._identity, self.via) if self.peer else HERE
+
+    @property
+    def objection(self) -> str:
+        """Why the peer is refused, and what to do; empty when it isn't."""
+        if self.peer is None or self._identity is Identity.HOST_KEY:
+            return ""
+        return objection(self.peer.host, self.terms, self.via)
+
+    @property
+    def _identity(self) -> Identity:
+        return identity(self.terms, dialled=self.expected is not None, via=self.via)
 
 
 def opening(session: Session) -> list[Command]:
     """Return what is done first on a new conversation."""
-    return [Send(session.own)]
+    return [Send(session.own)] if session.begins else []
 
 
 def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     """Return the conversation after a frame of the peer, and what is to be done about it."""
     if session.peer is None:
         return _greeted(session, frame)
+    host = session.peer.host
     match frame:
+        case SliceNews() | Summary() | Invite() if session.via:
+            return session, []
         case SliceNews(news, seal):
             return session, [Learn(news, session.origin, seal)]
         case Summary() as summary:
-            return session, [Compare(session.peer.host, summary)]
+            return session, [Compare(host, summary)]
         case Deliver(message, patience):
             return session, [Accept(message, patience, session.origin)]
         case Withdraw(message):
             return session, [TakeBack(message, session.origin)]
-        case ReceiptNews(receipt) if receipt.host == session.peer.host:
-            return session, [Record(receipt)]
-        case Bye(reason):
-            return session, [Close(f"{session.peer.host} said: {reason}")]
-        case Hello():
-            return session, [Close("a second hello")]
+        case ReceiptNews(receipt) if receipt.host == host:
+            return session, [Record(msgspec.structs.replace(receipt, via=session.via))]
         case _:
-            return session, _answer(frame)
+            return session, _of_the_conversation(host, frame)
 
 
-def _answer(frame: Frame) -> list[Command]:
+def _of_the_conversation(host: str, frame: Frame) -> list[Command]:
+    """Return what is to be done about a frame that concerns the conversation itself, or that has no place in it."""
     match frame:
+        case Invite(ticket):
+            return [Visit(host, ticket)]
+        case Ping(is_answer):
+            return [Answered() if is_answer else Send(Ping(is_answer=True))]
         case Probe(identifier):
             return [Send(ProbeAnswer(identifier))]
         case ProbeAnswer():
             return [Note(frame)]
+        case Bye(reason, awaited):
+            return [Part() if awaited else Close(f"{host} said: {reason}")]
+        case Hello():
+            return [Close("a second hello")]
         case _:
             return []
 
 
 def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     own = session.own
+    if isinstance(frame, Bye) and session.begins:
+        return session, [Close(f"{session.expected} said: {frame.reason}")]
     if not isinstance(frame, Hello):
         return session, [Close("the first frame was no hello")]
     if frame.newest < own.oldest or frame.oldest > own.newest:
@@ -156,9 +196,13 @@ def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         return session, [
             Close(f"{session.expected} calls itself {frame.host}; its self.conf and peers.conf here differ")
         ]
-    dialled = session.expected is not None
-    if not dialled and (reason := objection(frame.host, session.terms)):
-        return session, [Close(reason)]
-    known = identity(session.terms, dialled=dialled)
-    greet = Greet(frame.host, frame.channel, frame.newest >= SUMMARIES, known)
-    return msgspec.structs.replace(session, peer=frame), [greet]
+    greeted = msgspec.structs.replace(session, peer=frame)
+    if greeted.objection:
+        return session, [Close(greeted.objection)]
+    if session.begins:
+        return greeted, [Greet(frame)]
+    if frame.channel in CHANNELS:
+        return greeted, [Send(own), Greet(frame)]
+    if frame.channel in DIRECT_CHANNELS and not session.via:
+        return greeted, [Greet(frame)]
+    return session, [Close(f"a conversation for {frame.channel} is not held here")]

@@ -12,9 +12,11 @@ from agentmesh.core.model import Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
-NEWEST_PROTOCOL = 2
+NEWEST_PROTOCOL = 3
 SUMMARIES = 2
 """The protocol from which on summaries are sent, and slices relayed."""
+INVITATIONS = 3
+"""The protocol from which on conversations are invited and relayed, and links are pinged and parted from."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -35,7 +37,15 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     oldest: int = OLDEST_PROTOCOL
     newest: int = NEWEST_PROTOCOL
     channel: str = "link"
-    """``link`` for the conversation that lasts, ``drop`` for one file, ``visit`` to exchange hellos alone."""
+    """What the conversation is for, as the side says that begins it: ``link`` for one that lasts, ``drop`` for a file,
+    ``visit`` to exchange hellos alone, ``answer`` to an invitation, ``relay`` to reach a host through the receiver,
+    ``relayed`` for what it then begins."""
+    ticket: str = ""
+    """The invitation that an ``answer`` follows."""
+    to: str = ""
+    """The host that is to be reached by ``relay``."""
+    origin: str = ""
+    """The host that is reached from by ``relayed``."""
     key: str = ""
     """The sender's public key: algorithm and key. It proves nothing by itself."""
     time: float = 0.0
@@ -107,10 +117,12 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Bye(msgspec.Struct, frozen=True):
-    """The sender closes the conversation, and why."""
+    """The sender sends nothing more in the conversation, and why; then it closes it."""
 
     KIND: ClassVar[int] = 10
     reason: str
+    awaited: bool = False
+    """Whether it reads on until the receiver's own bye, so that nothing is lost that is on its way."""
 
 
 class Withdraw(msgspec.Struct, frozen=True):
@@ -129,6 +141,21 @@ class Summary(msgspec.Struct, frozen=True):
     """The hosts that it has links to."""
     slices: dict[str, Version] | None = None
     """The version of each host's slice; None when the links alone have changed."""
+
+
+class Invite(msgspec.Struct, frozen=True):
+    """The receiver is to open a conversation on the connection that it has dialled, for the sender to use."""
+
+    KIND: ClassVar[int] = 13
+    ticket: str
+    """Names it in the hello of the ``answer``."""
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """The sender asks whether the link lives, or says that it does."""
+
+    KIND: ClassVar[int] = 14
+    is_answer: bool = False
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -166,6 +193,8 @@ Frame = (
     | Bye
     | Withdraw
     | Summary
+    | Invite
+    | Ping
     | Probe
     | ProbeAnswer
 )
@@ -186,6 +215,8 @@ _FRAMES: dict[int, type[Frame]] = {
         Bye,
         Withdraw,
         Summary,
+        Invite,
+        Ping,
         Probe,
         ProbeAnswer,
     )

@@ -15,7 +15,9 @@ from agentmesh.core.wire import (
     Dropped,
     Frame,
     Hello,
+    Invite,
     Offer,
+    Ping,
     Probe,
     ProbeAnswer,
     Ready,
@@ -77,6 +79,8 @@ def every_frame() -> tuple[Frame, ...]:
         Bye("no"),
         Withdraw(a_message()),
         Summary(("hub",), {"hub": Version(1, 2, "0")}),
+        Invite("0" * 32),
+        Ping(),
         Probe("1"),
         ProbeAnswer("1"),
     )

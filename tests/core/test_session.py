@@ -3,20 +3,23 @@
 import msgspec
 import pytest
 
-from agentmesh.core.identity import Identity, Seal, Terms
+from agentmesh.core.identity import Seal, Terms
 from agentmesh.core.model import Origin
 from agentmesh.core.session import (
     Accept,
+    Answered,
     Close,
     Command,
     Compare,
     Greet,
     Learn,
     Note,
+    Part,
     Record,
     Send,
     Session,
     TakeBack,
+    Visit,
     opening,
     receive,
 )
@@ -26,6 +29,8 @@ from agentmesh.core.wire import (
     Deliver,
     Frame,
     Hello,
+    Invite,
+    Ping,
     Probe,
     ProbeAnswer,
     Ready,
@@ -37,50 +42,78 @@ from agentmesh.core.wire import (
 from tests.core.examples import a_message, a_receipt, a_slice
 
 HELLO = Hello(host="worker", version="1")
-FRESH = Session(own=Hello(host="hub", version="1"))
+OWN = Hello(host="hub", version="1")
+CALLED = Session(own=OWN)
+DIALLED = Session(own=OWN, begins=True, expected="worker")
+GREETED = msgspec.structs.replace(CALLED, peer=HELLO)
 SEAL = Seal(b"text", "key", "signature")
 CLAIMED = Origin("worker", "claimed")
-GREETED = msgspec.structs.replace(FRESH, peer=HELLO)
+PINS = frozenset({"worker"})
+RELAYED = msgspec.structs.replace(GREETED, via="middle")
 
 
-def test_each_side_begins_with_its_hello() -> None:
-    assert opening(FRESH) == [Send(FRESH.own)]
+def test_the_side_that_begins_speaks_first() -> None:
+    assert opening(DIALLED) == [Send(OWN)]
+    assert opening(CALLED) == []
 
 
-@pytest.mark.parametrize("expected", [None, "worker"])
-def test_a_hello_makes_the_peer_known(expected: str | None) -> None:
-    session, commands = receive(msgspec.structs.replace(FRESH, expected=expected), HELLO)
-    assert session.peer == HELLO
-    known = Identity.HOST_KEY if expected else Identity.CLAIMED
-    assert commands == [Greet("worker", "link", summarises=True, identity=known)]
+def test_the_side_that_began_learns_who_answers() -> None:
+    assert receive(DIALLED, HELLO) == (msgspec.structs.replace(DIALLED, peer=HELLO), [Greet(HELLO)])
+
+
+@pytest.mark.parametrize("channel", ["link", "drop", "visit"])
+def test_a_caller_is_answered(channel: str) -> None:
+    hello = msgspec.structs.replace(HELLO, channel=channel)
+    session, commands = receive(CALLED, hello)
+    assert session.peer == hello
+    assert commands == [Send(OWN), Greet(hello)]
+
+
+@pytest.mark.parametrize("channel", ["answer", "relay", "relayed"])
+def test_other_callers_are_answered_when_what_they_ask_for_is_there(channel: str) -> None:
+    hello = msgspec.structs.replace(HELLO, channel=channel)
+    assert receive(CALLED, hello)[1] == [Greet(hello)]
+
+
+@pytest.mark.parametrize("channel", ["answer", "relay", "relayed"])
+def test_no_relay_leads_over_a_relay(channel: str) -> None:
+    session = msgspec.structs.replace(CALLED, expected="worker", via="middle")
+    after, commands = receive(session, msgspec.structs.replace(HELLO, channel=channel))
+    assert after == session
+    assert _closing(commands) == f"a conversation for {channel} is not held here"
+
+
+def test_only_the_host_that_a_relay_has_named_is_answered_over_it() -> None:
+    session = msgspec.structs.replace(CALLED, expected="worker", via="middle")
+    assert receive(session, HELLO)[1] == [Send(OWN), Greet(HELLO)]
+    assert _closing(receive(session, Hello(host="other", version="1"))[1]).startswith("worker calls itself other")
 
 
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
         (SliceNews(a_slice(host="worker")), "the first frame was no hello"),
-        (Bye("no"), "the first frame was no hello"),
+        (Bye("no"), "worker said: no"),
         (Hello(host="hub", version="1"), "it calls itself hub, as this host does"),
         (Hello(host="other", version="1"), "worker calls itself other"),
-        (Hello(host="worker", version="9", oldest=3, newest=4), "no common protocol: it speaks 3 to 4"),
+        (Hello(host="worker", version="9", oldest=7, newest=8), "no common protocol: it speaks 7 to 8"),
         (Hello(host="worker", version="0", oldest=0, newest=0), "no common protocol: it speaks 0 to 0"),
     ],
 )
 def test_a_wrong_greeting_closes_the_conversation(frame: Frame, reason: str) -> None:
-    session = msgspec.structs.replace(FRESH, expected="worker")
-    after, commands = receive(session, frame)
-    assert after == session
+    after, commands = receive(DIALLED, frame)
+    assert after == DIALLED
     assert _closing(commands).startswith(reason)
 
 
 def test_a_newer_peer_that_still_speaks_our_protocol_is_greeted() -> None:
-    _, commands = receive(FRESH, Hello(host="worker", version="9", oldest=1, newest=7, channel="drop"))
-    assert commands == [Greet("worker", "drop", summarises=True)]
+    hello = Hello(host="worker", version="9", oldest=1, newest=7, channel="drop")
+    assert receive(CALLED, hello)[1] == [Send(OWN), Greet(hello)]
 
 
-def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
-    _, commands = receive(FRESH, Hello(host="worker", version="0.1", newest=1))
-    assert commands == [Greet("worker", "link", summarises=False)]
+def test_a_caller_for_something_unknown_is_refused() -> None:
+    commands = receive(CALLED, msgspec.structs.replace(HELLO, channel="songs"))[1]
+    assert _closing(commands) == "a conversation for songs is not held here"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +131,10 @@ def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
         (Chunk(b"x"), []),
         (Ready(0), []),
         (Bye("I am leaving"), [Close("worker said: I am leaving")]),
+        (Bye("one is enough", awaited=True), [Part()]),
+        (Invite("123"), [Visit("worker", "123")]),
+        (Ping(), [Send(Ping(is_answer=True))]),
+        (Ping(is_answer=True), [Answered()]),
         (HELLO, [Close("a second hello")]),
     ],
 )
@@ -105,20 +142,42 @@ def test_a_frame_of_a_known_peer_is_a_command(frame: Frame, commands: list[Comma
     assert receive(GREETED, frame) == (GREETED, commands)
 
 
+@pytest.mark.parametrize("frame", [SliceNews(a_slice(host="worker")), Summary(("hub",)), Invite("123")])
+def test_over_a_relay_nothing_is_heard_of_the_registry(frame: Frame) -> None:
+    assert receive(RELAYED, frame) == (RELAYED, [])
+
+
+def test_a_receipt_names_the_host_that_it_came_over_whatever_the_peer_says() -> None:
+    heard = ReceiptNews(a_receipt(host="worker", via="moon"))
+    assert receive(RELAYED, heard)[1] == [Record(a_receipt(host="worker", via="middle"))]
+    assert receive(GREETED, heard)[1] == [Record(a_receipt(host="worker"))]
+
+
 def test_a_pinned_peer_that_speaks_for_another_is_refused() -> None:
-    terms = Terms(pinned="worker", names=frozenset({"worker"}))
-    pinned = msgspec.structs.replace(FRESH, terms=terms)
+    pinned = msgspec.structs.replace(CALLED, terms=Terms(pinned="worker", names=PINS))
     _, commands = receive(pinned, Hello(host="other", version="1"))
     assert _closing(commands).startswith("its key is pinned to worker, and it calls itself other")
     session, commands = receive(pinned, HELLO)
-    assert commands == [Greet("worker", "link", summarises=True, identity=Identity.PINNED)]
+    assert commands == [Send(OWN), Greet(HELLO)]
     assert session.origin == Origin("worker", "pinned")
 
 
 def test_a_host_that_was_dialled_needs_no_pin() -> None:
-    terms = Terms(names=frozenset({"worker"}), require_pinned=True)
-    session, _ = receive(msgspec.structs.replace(FRESH, expected="worker", terms=terms), HELLO)
+    terms = Terms(names=PINS, require_pinned=True)
+    session, _ = receive(msgspec.structs.replace(DIALLED, terms=terms), HELLO)
     assert session.origin == Origin("worker", "host key")
+
+
+@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize("terms", [Terms(names=PINS), Terms(pinned="middle", names=PINS), Terms(require_pinned=True)])
+def test_a_relay_can_not_speak_for_a_host_that_must_prove_itself(terms: Terms, *, begins: bool) -> None:
+    session = Session(own=OWN, begins=begins, expected="worker", via="middle", terms=terms)
+    assert "over middle no key proves who speaks" in _closing(receive(session, HELLO)[1])
+
+
+def test_what_came_over_a_relay_is_a_claim() -> None:
+    session = msgspec.structs.replace(RELAYED, expected="worker", terms=Terms(pinned="middle"))
+    assert session.origin == Origin("worker", "claimed", "middle")
 
 
 def _closing(commands: list[Command]) -> str:

@@ -17,7 +17,9 @@ from agentmesh.core.wire import (
     Dropped,
     Frame,
     Hello,
+    Invite,
     Offer,
+    Ping,
     Probe,
     ProbeAnswer,
     Ready,
@@ -34,7 +36,17 @@ from tests.core.examples import a_message, every_frame, ids, messages, numbers, 
 from tests.fuzz.decoder import framed, try_decoder
 
 frames: st.SearchStrategy[Frame] = st.one_of(
-    st.builds(Hello, host=texts, version=texts, oldest=numbers, newest=numbers, channel=texts),
+    st.builds(
+        Hello,
+        host=texts,
+        version=texts,
+        oldest=numbers,
+        newest=numbers,
+        channel=texts,
+        ticket=texts,
+        to=texts,
+        origin=texts,
+    ),
     st.builds(SliceNews, slices),
     slices.map(lambda part: SliceNews(part, Seal(slice_text(part), "ssh-ed25519 A", "c2ln"))),
     st.builds(Probe, texts),
@@ -47,7 +59,9 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Chunk, st.binary()),
     st.builds(Dropped, texts),
     st.builds(Refusal, texts),
-    st.builds(Bye, texts),
+    st.builds(Bye, texts, st.booleans()),
+    st.builds(Invite, texts),
+    st.builds(Ping, st.booleans()),
     st.builds(
         Summary, st.lists(texts, max_size=3).map(tuple), st.none() | st.dictionaries(texts, versions, max_size=3)
     ),
@@ -78,7 +92,7 @@ def test_a_cut_frame_is_kept_until_the_rest_comes(frame: Frame, cut: int) -> Non
     assert decoder.pending == first
 
 
-@pytest.mark.parametrize("kind", [0, 13, 99, 255])
+@pytest.mark.parametrize("kind", [0, 98, 99, 255])
 def test_an_unknown_kind_is_passed_over(kind: int) -> None:
     assert Decoder().feed(raw(kind, "whatever") + encode(Ready(7))) == [Ready(7)]
 
@@ -194,5 +208,5 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    assert [frame.KIND for frame in every_frame()] == [*range(1, 13), 16, 17]
-    assert [encode(frame)[4] for frame in every_frame()] == [*range(1, 13), 16, 17]
+    assert [frame.KIND for frame in every_frame()] == [*range(1, 15), 16, 17]
+    assert [encode(frame)[4] for frame in every_frame()] == [*range(1, 15), 16, 17]

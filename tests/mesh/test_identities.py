@@ -35,7 +35,8 @@ class Door:
         async def hold() -> str:
             try:
                 with self.identities.conversation(pinned) as held:
-                    session = Session(own=self.identities.hello("link"), expected=expected, terms=held.terms)
+                    own = self.identities.hello("link")
+                    session = Session(own=own, begins=expected is not None, expected=expected, terms=held.terms)
                     session, _ = receive(session, Hello(host=host, version="1"))
                     held.greet(session)
                     begun.set()
@@ -73,7 +74,7 @@ async def test_a_revoked_key_ends_its_own_conversations_alone(door: Door) -> Non
     assert "has been revoked" in await pinned
     assert not dialled.done()
     assert not any(task.done() for task in others)
-    assert [held.identity for held in door.identities.with_host("worker")] == ["host key"]
+    assert [held.origin.identity for held in door.identities.with_host("worker")] == ["host key"]
 
 
 async def test_a_claim_ends_when_the_name_gets_a_pin(door: Door) -> None:
@@ -96,7 +97,7 @@ async def test_a_key_that_another_has_replaced_is_revoked(door: Door) -> None:
 async def test_a_conversation_that_begins_before_the_edit_is_taken_up_is_judged_by_the_file(door: Door) -> None:
     door.pin("worker", KEY)
     pinned = await door.talk("worker", pinned="worker")
-    assert door.identities.with_host("worker")[0].identity == "pinned"
+    assert door.identities.with_host("worker")[0].origin.identity == "pinned"
     assert await door.identities.refresh() == {"worker"}
     assert not pinned.done()
 
