@@ -260,8 +260,8 @@ class Courier:
 
     async def _wait_for_link(self, errand: _Errand, carrier: Carrier, reason: str) -> None:
         """Wait until a message's host can be reached again, or there is news of the message, or its time is over."""
-        await self._database.write(outbox.note, errand.message.id, reason)
         errand.changed.clear()
+        await self._database.write(outbox.note, errand.message.id, reason)
         waits = {
             asyncio.ensure_future(carrier.wait_for_link(errand.message.host)),
             asyncio.ensure_future(errand.changed.wait()),

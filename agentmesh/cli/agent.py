@@ -63,7 +63,7 @@ def status(json: bool = typer.Option(False, "--json", help="Print it as JSON."))
     for server, reason in now.failures.items():
         screen.print(f"[red]tmux server {server}: {escape(reason)}[/red]")
     if not now.peers:
-        screen.print("no peers: write one SSH alias a line into peers.conf, then `agentmesh sync`")
+        screen.print("no peers: `agentmesh peers add ALIAS`")
         return
     table = Table("peer", "state", "since", "", box=None, pad_edge=False)
     for peer in now.peers:
