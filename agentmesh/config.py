@@ -43,6 +43,7 @@ class Paths:
         self.log = home / "log" / "agent.log"
         self.key = home / "key"
         self.authorized_keys = home / "authorized_keys"
+        self.sshd_keys = Path.home() / ".ssh" / "authorized_keys"
         self.profiles = home / "profiles"
         self.socket_pointer = home / "agent.sock.path"
 
@@ -54,6 +55,16 @@ class Paths:
             return path
         short = sha256(os.fsencode(self.home)).hexdigest()[:16]
         return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"agentmesh-{os.getuid()}-{short}" / "agent.sock"  # noqa: S108 (the agent makes the folder 0700 and checks its owner)
+
+    @property
+    def launcher(self) -> Path:
+        """The ``agentmesh`` of this home, at the same path on every host."""
+        return self.bin / "agentmesh"
+
+    @property
+    def unusual_home(self) -> str:
+        """The home, where commands must be told of it; else empty."""
+        return "" if self.home == Path.home() / ".agents" else str(self.home)
 
     @classmethod
     def from_environment(cls) -> "Paths":
@@ -109,6 +120,13 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Up to so many peers a link is kept to each; of more, to a few, and others are dialled when they are needed."""
 
 
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[identity]``: how a host has to show who it is."""
+
+    require_pinned: bool = False
+    """Refuse hosts that call with a key that isn't pinned to their name, and slices that nobody vouches for."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``config.toml``: everything optional."""
 
@@ -118,6 +136,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: Queue = Queue()
     sync: Sync = Sync()
     mesh: Mesh = Mesh()
+    identity: Identity = Identity()
 
 
 def load_config(paths: Paths) -> Config:
@@ -138,16 +157,25 @@ def load_alias(paths: Paths) -> str:
     """Return this host's alias: what self.conf says, else the machine's short name. Raises BadConfiguration."""
     lines = _lines(paths.self)
     alias = lines[0] if lines else plain_name(socket.gethostname().split(".")[0])
-    if not _ALIAS.fullmatch(alias):
+    if not is_alias(alias):
         raise BadConfiguration(path=paths.self, reason=f"{alias!r} is no alias; use letters, digits, '-', '_' and '.'")
     return alias
+
+
+def is_alias(text: str) -> bool:
+    """Tell whether a text can be the alias of a host.
+
+    >>> is_alias("worker-1"), is_alias("-oProxyCommand=x")
+    (True, False)
+    """
+    return bool(_ALIAS.fullmatch(text))
 
 
 def load_peers(paths: Paths) -> list[str]:
     """Return the aliases of peers.conf, each once, in order. Raises BadConfiguration."""
     peers = _lines(paths.peers)
     for alias in peers:
-        if not _ALIAS.fullmatch(alias):
+        if not is_alias(alias):
             reason = f"{alias!r} is no SSH alias; write one alias a line, and describe it in ~/.ssh/config"
             raise BadConfiguration(path=paths.peers, reason=reason)
     return list(dict.fromkeys(peers))
@@ -160,7 +188,31 @@ def _lines(path: Path) -> list[str]:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfiguration(path=path, reason=error) from error
-    return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
+    return [line for raw in text.splitlines() if (line := _content(raw))]
+
+
+def with_peer(text: str, alias: str) -> str:
+    r"""Return the text of peers.conf with an alias in it; what stands there stays.
+
+    >>> with_peer("# mine\nhub", "worker-1")
+    '# mine\nhub\nworker-1\n'
+    """
+    if any(_content(line) == alias for line in text.splitlines()):
+        return text
+    return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{alias}\n"
+
+
+def without_peer(text: str, alias: str) -> str:
+    r"""Return the text of peers.conf without the lines of an alias; what else stands there stays.
+
+    >>> without_peer("# mine\nhub\nworker-1 # the big one\n", "worker-1")
+    '# mine\nhub\n'
+    """
+    return "".join(line for line in text.splitlines(keepends=True) if _content(line) != alias)
+
+
+def _content(line: str) -> str:
+    return line.partition("#")[0].strip()
 
 
 def load_profiles(paths: Paths) -> Mapping[str, Profile]:

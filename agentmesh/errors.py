@@ -35,6 +35,36 @@ class BadFile(AgentmeshError):
     exit_code = 1
 
 
+class BadKey(AgentmeshError):
+    """That key can't be pinned: {reason}."""
+
+    exit_code = 1
+
+
+class BadAlias(AgentmeshError):
+    """{alias!r} can't be a peer: {reason}."""
+
+    exit_code = 1
+
+
+class NameClash(AgentmeshError):
+    """{alias} calls itself {name}, and a peer's alias must be its name: {remedy}."""
+
+    exit_code = 1
+
+
+class NotPinned(AgentmeshError):
+    """No key is pinned to {alias}. See `agentmesh peers`."""
+
+    exit_code = 2
+
+
+class UnknownPeer(AgentmeshError):
+    """No peer is called {alias}. See `agentmesh peers`."""
+
+    exit_code = 2
+
+
 class BadConfiguration(AgentmeshError):
     """{path} can't be used: {reason}."""
 

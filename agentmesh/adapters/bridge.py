@@ -11,8 +11,12 @@ READ_SIZE = 256 * 1024
 _INPUT, _OUTPUT = 0, 1
 
 
-def join_standard_streams(connection: _socket.socket) -> None:
-    """Copy both ways until either side ends."""
+def join_standard_streams(connection: _socket.socket, pinned: str) -> None:
+    """Tell the agent which name the caller's key is pinned to, if any; then copy both ways until either side ends.
+
+    It is told first: nothing that the caller sends can be taken for that.
+    """
+    connection.sendall(b"AMP1%c%b" % (len(pinned), pinned.encode()))
     threading.Thread(target=_copy_in, args=(connection,), daemon=True).start()
     _copy(connection.fileno(), _OUTPUT)
 

@@ -7,7 +7,9 @@ each a 1-byte kind and a 4-byte length before its bytes: ``o`` for standard outp
 ask for standard input (answered by a 4-byte length and the bytes; fewer than asked for are the last), and ``x``, the
 exit code as text, at the end. `agentmesh.notify` speaks the same without importing this.
 
-A connection that begins otherwise is another agent's, through ``agentmesh wire``: see core/PROTOCOL.md.
+A connection that begins with ``AMP1``, a 1-byte length and a name is another agent's, through ``agentmesh wire``: the
+name is the host that its key is pinned to, and empty for a key that may log in; or at once with what core/PROTOCOL.md
+describes.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ import msgspec
 from agentmesh.errors import AgentmeshError, NoAgent, ProtocolError, Unreachable
 
 MAGIC = b"AMC1"
+PEER_MAGIC = b"AMP1"
 LARGEST_REQUEST = 4 * 1024 * 1024
 """Bytes; the longest argument list that Linux takes is near it."""
 LAST_WORDS_SECONDS = 0.5
@@ -82,7 +85,8 @@ class Answer:
 
 
 OnRequest = Callable[[Request, Answer], Awaitable[None]]
-OnPeer = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[None]]
+OnPeer = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes, str], Awaitable[None]]
+"""Holds a conversation; is told what was read of it already, and the name that the caller's key is pinned to."""
 
 
 async def converse(
@@ -94,8 +98,11 @@ async def converse(
         if begin == MAGIC:
             request = await _read_request(reader, _peer_pid(writer))
             await on_request(request, Answer(reader, writer))
+        elif begin == PEER_MAGIC:
+            (length,) = await reader.readexactly(1)
+            await on_peer(reader, writer, b"", (await reader.readexactly(length)).decode("ascii", "replace"))
         else:
-            await on_peer(reader, writer, begin)
+            await on_peer(reader, writer, begin, "")
     except (asyncio.IncompleteReadError, ConnectionError, ProtocolError):
         pass  # the command went away, or was none of ours; what it began is on disk
     finally:
@@ -130,10 +137,10 @@ async def listening(path: Path, on_request: OnRequest, on_peer: OnPeer) -> Async
             await asyncio.gather(*rest, return_exceptions=True)
 
 
-async def ask(path: Path, *words: str) -> bytes:
-    """Return what the agent puts out for a command that needs no input.
+async def perform(path: Path, *words: str) -> tuple[int, bytes, bytes]:
+    """Have the agent do a command that needs no input; returns its exit code, standard output and standard error.
 
-    Raises NoAgent, or Refused, which carries the agent's own words and exit code.
+    Raises NoAgent, Unreachable.
     """
     reader, writer = await connect(path)
     try:
@@ -149,16 +156,25 @@ async def ask(path: Path, *words: str) -> bytes:
                     output += data
                 case b"e":
                     error += data
-                case b"x" if data == b"0":
-                    return output
                 case b"x":
-                    raise Refused(int(data), text=error.decode().rstrip())
+                    return int(data), output, error
                 case _:
                     raise ProtocolError(reason=f"the agent sent a part of kind {kind!r}")
     except (asyncio.IncompleteReadError, ConnectionError) as error_met:
         raise Unreachable(host="the agent", reason="it went away before it answered") from error_met
     finally:
         writer.close()
+
+
+async def ask(path: Path, *words: str) -> bytes:
+    """Return what the agent puts out for a command that needs no input.
+
+    Raises NoAgent, or Refused, which carries the agent's own words and exit code.
+    """
+    code, output, error = await perform(path, *words)
+    if code:
+        raise Refused(code, text=error.decode().rstrip())
+    return output
 
 
 async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -1,4 +1,4 @@
-"""SSH: dial a peer as OpenSSH would, listen for peers, and the key that a host's listener is known by. asyncssh."""
+"""SSH: dial a peer as OpenSSH would, and listen for peers. asyncssh."""
 
 import asyncio
 import os
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
-from agentmesh.adapters.files import replace
+from agentmesh.core.authorized_keys import pinned_name
 from agentmesh.errors import BadConfiguration, NotAdmitted, Unreachable
 
 if TYPE_CHECKING:
     from asyncssh.misc import MaybeAwait
+    from asyncssh.public_key import KeyPairListArg
 
 SUBSYSTEM = "agentmesh"
 WIRE = "sh -c 'if [ -x ~/.agents/bin/agentmesh ]; then exec ~/.agents/bin/agentmesh wire; else exec agentmesh wire; fi'"
@@ -65,8 +66,10 @@ class SshWriter:
 
 
 OpenConnections = set[asyncssh.SSHServerConnection]
+_Handler = Callable[[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes], asyncssh.SSHWriter[bytes]], Awaitable[None]]
 
-OnStreams = Callable[[SshReader, SshWriter], Awaitable[None]]
+OnStreams = Callable[[SshReader, SshWriter, str], Awaitable[None]]
+"""Holds a conversation; is told the name that the caller's key is pinned to, empty for a key without one."""
 
 
 class Connection:
@@ -119,16 +122,45 @@ class Connection:
         return isinstance(channel, asyncssh.SSHClientChannel) and channel.get_exit_status() == _NOT_FOUND
 
 
+class _Client(asyncssh.SSHClient):
+    """Offers the keys that OpenSSH would offer, once this host's own has not been taken."""
+
+    def __init__(self, usual: asyncssh.SSHClientConnectionOptions) -> None:
+        self._usual = usual
+        self._asked = False
+        self._agent: asyncssh.SSHAgentClient | None = None
+
+    async def public_key_auth_requested(self) -> "KeyPairListArg | None":
+        if self._asked:
+            return None
+        self._asked = True
+        keys: list[asyncssh.SSHKeyPair] = list(self._usual.client_keys or ())
+        if self._usual.agent_path:
+            with suppress(OSError, ValueError, asyncssh.Error):  # no agent of the user's runs
+                self._agent = await asyncssh.connect_agent(self._usual.agent_path)
+                keys[:0] = await self._agent.get_keys(self._usual.agent_identities)
+        return keys
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncssh's signature)
+        if self._agent is not None:
+            self._agent.close()
+
+
 @asynccontextmanager
-async def dialled(alias: str) -> AsyncIterator[Connection]:
+async def dialled(alias: str, key: Path) -> AsyncIterator[Connection]:
     """Connect to a peer by its alias in ``~/.ssh/config``. Host keys are verified; nothing is ever asked of a person.
 
-    Raises Unreachable, which says why.
+    This host's own key is offered first, so that a peer that knows it knows who calls. Raises Unreachable.
     """
+    config = [path for path in (Path.home() / ".ssh" / "config", _DEFAULTS) if path.exists()]
     try:
+        usual = asyncssh.SSHClientConnectionOptions(config=config, host=alias)
         connection = await asyncssh.connect(
             alias,
-            config=[path for path in (Path.home() / ".ssh" / "config", _DEFAULTS) if path.exists()],
+            config=config,
+            client_factory=lambda: _Client(usual),
+            client_keys=[os.fspath(key)],
+            agent_path=None,
             password_auth=False,
             kbdint_auth=False,
             connect_timeout=CONNECT_SECONDS,
@@ -151,16 +183,24 @@ async def dialled(alias: str) -> AsyncIterator[Connection]:
 
 
 class _WireSession(SSHServerStreamSession[bytes]):
-    """A session that offers our conversation and nothing else: no shell, no command, no other subsystem."""
+    """A session that offers our conversation and nothing else: no shell, no command, no other subsystem.
+
+    A key with a forced command gets the conversation if that is ours, and never anything else.
+    """
+
+    def __init__(self, handler: "_Handler", forced: str | None) -> None:
+        super().__init__(handler)
+        self._forced = forced
 
     def shell_requested(self) -> bool:
         return False
 
-    def exec_requested(self, command: str) -> bool:  # noqa: ARG002 (asyncssh's signature)
-        return False
+    def exec_requested(self, command: str) -> bool:
+        # asyncssh puts a forced command in the place of whatever was asked for.
+        return command == self._forced and bool(pinned_name(command))
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        return subsystem == SUBSYSTEM
+        return self._forced is None and subsystem == SUBSYSTEM
 
 
 class _Server(asyncssh.SSHServer):
@@ -186,12 +226,18 @@ class _Server(asyncssh.SSHServer):
         return True
 
     def session_requested(self) -> _WireSession:
-        return _WireSession(self._converse)
+        return _WireSession(self._converse, self._forced)
+
+    @property
+    def _forced(self) -> str | None:
+        """The command that the caller's line in ``authorized_keys`` forces."""
+        forced = self._connection.get_key_option("command") if self._connection else None
+        return None if forced is None else str(forced)
 
     async def _converse(
         self, reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes], _: asyncssh.SSHWriter[bytes]
     ) -> None:
-        await self._on_streams(SshReader(reader), SshWriter(writer))
+        await self._on_streams(SshReader(reader), SshWriter(writer), pinned_name(self._forced or ""))
 
 
 @asynccontextmanager
@@ -222,12 +268,3 @@ async def listening(address: str, key: Path, authorized_keys: Path, on_streams: 
         for connection in tuple(open_connections):
             connection.close()
         await acceptor.wait_closed()
-
-
-def make_key(path: Path) -> None:
-    """See that the host's ed25519 key pair exists: the private half in ``path`` (0600), the public one beside it."""
-    if path.exists():
-        return
-    key = asyncssh.generate_private_key("ssh-ed25519", comment="agentmesh")
-    replace(path.with_name(f"{path.name}.pub"), key.export_public_key(), 0o644)
-    replace(path, key.export_private_key())

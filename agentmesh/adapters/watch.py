@@ -1,9 +1,14 @@
 """Files that others touch: tell when one has changed. watchfiles, with the kernel's own notifications."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from watchfiles import awatch
+from watchfiles import Change, awatch
+
+SETTLE_MILLISECONDS = 50
+"""How long an edit may take: an editor may empty a file first, then write it."""
 
 
 async def changes(file: Path, folder: Path) -> AsyncIterator[None]:
@@ -15,3 +20,43 @@ async def changes(file: Path, folder: Path) -> AsyncIterator[None]:
         paths = {Path(path) for _, path in seen}
         if file in paths or any(path.parent == folder for path in paths):
             yield
+
+
+async def edits(files: Collection[Path]) -> AsyncIterator[set[Path]]:
+    """Yield which of these files have changed, whatever way they are written; many changes are one.
+
+    Neither the files nor their folders must exist; a file may be a link. What else happens beside them wakes nobody.
+    """
+    while True:
+        places = _places(files)
+        folders = {_nearest_folder(place.parent) for place in places}
+        telling = {str(path) for place in places for path in (place, *place.parents)}
+        with suppress(FileNotFoundError):  # a folder has gone just now
+            async for seen in awatch(
+                *folders,
+                watch_filter=partial(_is_among, telling),
+                debounce=SETTLE_MILLISECONDS,
+                step=SETTLE_MILLISECONDS // 2,
+                recursive=False,
+            ):
+                if changed := {places[Path(path)] for _, path in seen if Path(path) in places}:
+                    yield changed
+                if _places(files) != places or {_nearest_folder(place.parent) for place in places} != folders:
+                    break
+        yield set(files)  # a folder has come or gone, or a link leads elsewhere
+
+
+def _is_among(paths: Collection[str], _: Change, path: str) -> bool:
+    return path in paths
+
+
+def _places(files: Collection[Path]) -> dict[Path, Path]:
+    """Return where each file is written: at its path, and where a link leads."""
+    return {place: file for file in files for place in (file.resolve(), file)}
+
+
+def _nearest_folder(folder: Path) -> Path:
+    """Return a folder, or where it will come to be."""
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder

@@ -76,7 +76,7 @@ def run_command(words: list[str]) -> int:
         return error.exit_code
 
 
-def serve_peer(paths: Paths) -> int:
+def serve_peer(paths: Paths, pinned: str) -> int:
     """Hold the conversation with the peer at our standard streams, until it ends or an agent runs here.
 
     The peer then dials again, and is joined to that agent. Returns the exit code.
@@ -87,8 +87,9 @@ def serve_peer(paths: Paths) -> int:
             agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
             agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
             agent.tasks.start("write the registry", agent.replica.keep_files())
+            agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=False))
             await agent.postman.recover(agent.links)
-            conversation = agent.tasks.start("conversation", agent.links.serve(reader, writer))
+            conversation = agent.tasks.start("conversation", agent.links.serve(reader, writer, pinned=pinned))
             while not conversation.done() and not await _runs(paths.socket):
                 await asyncio.wait({conversation}, timeout=LOOK_SECONDS)
             await agent.postman.close(LAST_SECONDS)

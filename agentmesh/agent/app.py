@@ -8,19 +8,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
-from agentmesh.adapters import files, ipc, ssh
+from agentmesh.adapters import files, ipc, keys, ssh
+from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent import waking
 from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
+from agentmesh.agent.identities import Identities
 from agentmesh.agent.inspection import Inspection
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
 from agentmesh.agent.mail import Mail
+from agentmesh.agent.membership import Membership
 from agentmesh.agent.pane_queues import PaneQueues
+from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
@@ -45,6 +49,7 @@ class Agent(msgspec.Struct, frozen=True):
     drops: Drops
     scanner: Scanner
     links: Links
+    membership: Membership
     postman: Postman
     control: Control
     tasks: Tasks
@@ -62,31 +67,37 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
     config, alias, peers, profiles = load_config(paths), load_alias(paths), load_peers(paths), load_profiles(paths)
     stopping = asyncio.Event()
     async with open_database(paths.database) as database, Tasks() as tasks:
-        replica = Replica(paths, alias, database)
+        authorized = AuthorizedKeys(paths.sshd_keys, paths.authorized_keys)
+        required = config.identity.require_pinned
+        identities = Identities(alias, keys.HostKey(paths.key), authorized, require_pinned=required)
+        replica = Replica(paths, alias, database, identities)
         await replica.load(peers, new_epoch=new_epoch)
         drops = Drops(config.drops, paths.home)
         scanner = Scanner(paths, config, alias, profiles, replica)
         typist = Typist(profiles, drops)
         turns = Turns(paths.pane_locks, database, replica, scanner, typist)
         queues = PaneQueues(config.queue, database, turns, tasks)
-        postman = Postman(alias, database, queues, drops, tasks)
-        links = Links(alias, replica, postman, tasks)
+        postman = Postman(alias, database, replica, queues, drops, tasks)
+        links = Links(alias, replica, postman, tasks, identities)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
         dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
         sending = Sending(replica, directory, postman, links, dropping)
         mail = Mail(alias, postman, directory, links)
+        membership = Membership(paths, replica, links, identities)
+        about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
         inspection = Inspection(alias, directory, scanner, typist)
         commands = {
             "notify-pane": sending.run,
             "inbox": mail.inbox,
             "outbox": mail.outbox,
             "capture": inspection.capture,
+            "peers": about_peers.run,
         }
-        control = Control(paths, alias, replica, scanner, links, directory, commands, stopping.set)
+        control = Control(paths, alias, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
             await scanner.scan()
-            yield Agent(config, replica, drops, scanner, links, postman, control, tasks, stopping)
+            yield Agent(config, replica, drops, scanner, links, membership, postman, control, tasks, stopping)
         finally:
             scanner.close()
 
@@ -106,7 +117,7 @@ def prepare(paths: Paths) -> None:
         ):
             files.make_private_folder(folder)
         paths.event.touch(mode=0o600)
-        ssh.make_key(paths.key)
+        keys.make_key(paths.key)
         write_launchers(paths.bin)
     except OSError as error:
         raise BadConfiguration(path=paths.home, reason=error) from error
@@ -131,6 +142,7 @@ async def run(paths: Paths) -> None:
         await agent.postman.recover(agent.links)
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
+        agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
         agent.tasks.start("check links", agent.links.keep_checking())
@@ -156,6 +168,10 @@ async def _listen(agent: Agent, paths: Paths, life: AsyncExitStack) -> None:
         files.replace(paths.socket_pointer, f"{paths.socket}\n".encode())
     await life.enter_async_context(ipc.listening(paths.socket, on_request, agent.links.serve))
     if agent.config.listen.address:
-        listening = ssh.listening(agent.config.listen.address, paths.key, paths.authorized_keys, agent.links.serve)
+
+        async def on_streams(reader: ssh.SshReader, writer: ssh.SshWriter, pinned: str) -> None:
+            await agent.links.serve(reader, writer, pinned=pinned)
+
+        listening = ssh.listening(agent.config.listen.address, paths.key, paths.authorized_keys, on_streams)
         agent.control.listening = await life.enter_async_context(listening)
         log.info("listening for peers", address=agent.control.listening)

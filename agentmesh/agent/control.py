@@ -8,10 +8,11 @@ from agentmesh.adapters.ipc import Request
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.links import Links
+from agentmesh.agent.membership import Membership
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.tasks import supervised
-from agentmesh.config import Paths, load_peers
+from agentmesh.config import Paths
 from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.registry import entries
 from agentmesh.core.text import printable
@@ -32,6 +33,7 @@ class Control:
         scanner: Scanner,
         links: Links,
         directory: Directory,
+        membership: Membership,
         more: Mapping[str, Command],
         stop: Callable[[], None],
     ) -> None:
@@ -41,6 +43,7 @@ class Control:
         self._scanner = scanner
         self._links = links
         self._directory = directory
+        self._membership = membership
         self._stop = stop
         self.listening = ""
         """The address of the agent's own SSH listener; empty without one."""
@@ -103,10 +106,9 @@ class Control:
         return 0
 
     async def _sync(self, _: Request, answer: Answer) -> int:
-        """Read peers.conf again, scan tmux, dial what is down, trade summaries with all."""
-        peers = load_peers(self._paths)
-        await self._replica.set_members(peers)
-        self._links.set_peers(peers)
+        """Read peers.conf and the pinned keys again, scan tmux, dial what is down, trade summaries with all."""
+        peers = await self._membership.take_up_peers()
+        await self._membership.take_up_keys()
         await self._scanner.scan()
         self._links.sync()
         await self._replica.write_files()

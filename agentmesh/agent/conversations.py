@@ -1,19 +1,23 @@
 """Conversations with other hosts: what each is for, and what core's session decides about its frames, performed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol, assert_never
 
-from agentmesh import __version__
+import msgspec
+
 from agentmesh.agent import relay
+from agentmesh.agent.identities import Conversation, Identities
 from agentmesh.agent.link import Link, greeted
 from agentmesh.agent.log import log
 from agentmesh.agent.openings import Openings
+from agentmesh.agent.probes import Probes
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.ways import Ways
 from agentmesh.core import session as conversation
-from agentmesh.core.model import Message, Receipt
+from agentmesh.core.model import Message, Origin, Receipt
 from agentmesh.core.session import (
     Accept,
     Answered,
@@ -23,6 +27,7 @@ from agentmesh.core.session import (
     Compare,
     Greet,
     Learn,
+    Note,
     Part,
     Record,
     Send,
@@ -33,14 +38,17 @@ from agentmesh.core.session import (
 from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews
 from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
 
+BYE_SECONDS = 1.0
+"""How long the other side may take to hear why a conversation ends."""
+
 
 class Mailroom(Protocol):
     """Who handles messages and files: the postman and the drops behind it."""
 
-    async def accept(self, message: Message, patience: int, reply: "Reply") -> None:
+    async def accept(self, message: Message, patience: int, reply: "Reply", origin: Origin) -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts."""
 
-    async def take_back(self, message: Message, reply: "Reply") -> None:
+    async def take_back(self, message: Message, reply: "Reply", origin: Origin) -> None:
         """End a peer's message that nothing has been typed of, and reply with its receipt."""
 
     async def record(self, receipt: Receipt) -> None:
@@ -67,8 +75,12 @@ SendFrame = Callable[[str, Frame], Awaitable[None]]
 class Conversations:
     """Holds every conversation of this host to its end."""
 
-    def __init__(self, alias: str, ways: Ways, mailroom: Mailroom, tasks: Tasks, send: SendFrame) -> None:
+    def __init__(
+        self, alias: str, ways: Ways, mailroom: Mailroom, tasks: Tasks, identities: Identities, send: SendFrame
+    ) -> None:
         self._alias = alias
+        self._identities = identities
+        self.probes = Probes(ways.send_directly)
         self._ways = ways
         self._mailroom = mailroom
         self._tasks = tasks
@@ -79,25 +91,29 @@ class Conversations:
 
     def begun(self, host: str, via: str = "", *, hello: Hello | None = None) -> Session:
         """Return a conversation that this side begins with a host."""
-        return Session(own=hello or self.hello(), begins=True, expected=host, via=via)
+        terms = self._identities.terms()
+        return Session(own=hello or self.hello(), begins=True, expected=host, via=via, terms=terms)
 
     def hello(self, channel: str = "link", *, ticket: str = "", to: str = "", origin: str = "") -> Hello:
         """Return what this side says first."""
-        return Hello(host=self._alias, version=__version__, channel=channel, ticket=ticket, to=to, origin=origin)
+        own = self._identities.hello(channel)
+        return msgspec.structs.replace(own, ticket=ticket, to=to, origin=origin)
 
-    async def serve(self, stream: FrameStream, *, expected: str | None = None) -> None:
+    async def serve(self, stream: FrameStream, *, expected: str | None = None, pinned: str = "") -> None:
         """Hold a conversation that another host has begun, which was dialled as is expected, if it was.
 
+        ``pinned`` is the name that the caller's key is pinned to, if it has called with such a key.
         Raises LinkRefused, ProtocolError, OSError.
         """
         async with _telling_why(stream):
-            await self._serve(stream, Session(own=self.hello(), expected=expected))
+            with self._identities.conversation(pinned) as held:
+                await self._serve(stream, Session(own=self.hello(), expected=expected, terms=held.terms), held)
 
     async def hold(self, stream: FrameStream, session: Session) -> Link:
-        """Hold a link to its end, and return it. Raises LinkRefused, ProtocolError, OSError."""
+        """Hold a link that this side has begun; returns it at its end. Raises LinkRefused, ProtocolError, OSError."""
         link = Link(session, stream)
         self._ways.add(link)
-        await self._keep(link, session)
+        await self._keep_begun(link, session)
         return link
 
     def start_link(self, stream: FrameStream, session: Session) -> None:
@@ -107,7 +123,7 @@ class Conversations:
 
         async def keep() -> None:
             try:
-                await self._keep(link, session)
+                await self._keep_begun(link, session)
             except (AgentmeshError, OSError) as error:
                 log.warning("conversation ended", reason=error)
             finally:
@@ -115,8 +131,9 @@ class Conversations:
 
         self._tasks.start_supervised(f"link to {link.host}", keep())
 
-    async def _serve(self, stream: FrameStream, session: Session) -> None:
+    async def _serve(self, stream: FrameStream, session: Session, held: Conversation) -> None:
         session = await greeted(stream, session)
+        held.greet(session)
         hello = session.peer
         if hello is None:
             raise ProtocolError(reason="there was no hello")
@@ -131,9 +148,14 @@ class Conversations:
             case "relayed":
                 self._check_members(hello.host, hello.origin)
                 await stream.send(self.hello())
-                await self._serve(stream, Session(own=self.hello(), expected=hello.origin, via=hello.host))
+                relayed = Session(own=self.hello(), expected=hello.origin, via=hello.host, terms=held.terms)
+                await self._serve(stream, relayed, held)
+            case "visit":
+                pass
             case _:
-                await self.hold(stream, session)
+                link = Link(session, stream)
+                self._ways.add(link)
+                await self._keep(link, session)
 
     async def _relay(self, stream: FrameStream, hello: Hello) -> None:
         """Be the way between a host and another that there is a direct link to."""
@@ -156,6 +178,11 @@ class Conversations:
         for host in hosts:
             if host not in self.members:
                 raise LinkRefused(reason=f"{host} isn't in {self._alias}'s peers.conf; only its hosts are relayed")
+
+    async def _keep_begun(self, link: Link, session: Session) -> None:
+        with self._identities.conversation() as held:
+            held.greet(session)
+            await self._keep(link, session)
 
     async def _keep(self, link: Link, session: Session) -> None:
         """Do what the frames of a link ask for, to its end, and part from the links that it makes superfluous."""
@@ -182,8 +209,8 @@ class Conversations:
                     await link.send(frame)
             case Visit(host, ticket):
                 self._tasks.start_supervised(f"visit {host}", self._visit(host, ticket))
-            case Answered():
-                link.note_answer()
+            case Answered() | Note():
+                self._note_answer(command, link)
             case Greet():
                 raise ProtocolError(reason="a hello in the middle")
             case Part() | Close():
@@ -193,8 +220,8 @@ class Conversations:
 
     async def _gossip(self, command: Learn | Compare | Chart) -> None:
         match command:
-            case Learn(part, source):
-                await self._ways.gossip.learn(part, source)
+            case Learn(part, source, seal):
+                await self._ways.gossip.learn(part, source, seal)
             case Compare(host, summary):
                 self._ways.gossip.compare(host, summary)
                 self._ways.look_again()
@@ -202,13 +229,20 @@ class Conversations:
                 self._ways.gossip.chart(host, news)
                 self._ways.look_again()
 
+    def _note_answer(self, command: Answered | Note, link: Link) -> None:
+        match command:
+            case Answered():
+                link.note_answer()
+            case Note(answer):
+                self.probes.note(answer)
+
     async def _handle_mail(self, command: Accept | TakeBack | Record, link: Link) -> None:
         match command:
-            case Accept(message, patience):
-                work = self._mailroom.accept(message, patience, self._reply(link))
+            case Accept(message, patience, origin):
+                work = self._mailroom.accept(message, patience, self._reply(link), origin)
                 self._tasks.start_supervised(f"message {message.id}", work)
-            case TakeBack(message):
-                work = self._mailroom.take_back(message, self._reply(link))
+            case TakeBack(message, origin):
+                work = self._mailroom.take_back(message, self._reply(link), origin)
                 self._tasks.start_supervised(f"withdraw {message.id}", work)
             case Record(receipt):
                 await self._mailroom.record(receipt)
@@ -256,6 +290,7 @@ async def _telling_why(stream: FrameStream) -> AsyncIterator[None]:
     try:
         yield
     except (LinkRefused, ProtocolError) as error:
-        with suppress(OSError):
-            await stream.send(Bye(str(error.facts["reason"])))
+        with suppress(OSError):  # among them a TimeoutError
+            async with asyncio.timeout(BYE_SECONDS):
+                await stream.send(Bye(str(error.facts["reason"])))
         raise

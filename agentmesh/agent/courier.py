@@ -62,6 +62,8 @@ class _Errand:
         self.rests = True
         """It waits for its turn, or for its host to be reached."""
         self.withdrawn = False
+        self.is_given_up = False
+        """Its host has left the mesh."""
         self.ended = asyncio.Event()
 
     @property
@@ -161,6 +163,17 @@ class Courier:
         else:
             await self._end(message, Event.WITHDRAW, "")
 
+    async def give_up(self, host: str) -> int:
+        """End every message for a host that has left the mesh; returns how many there were."""
+        errands = [errand for errand in self._errands.values() if errand.message.host == host]
+        for errand in errands:
+            errand.is_given_up = True
+            errand.ask_again()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WITHDRAW_SECONDS):
+                await asyncio.gather(*(errand.ended.wait() for errand in errands))
+        return sum(errand.ended.is_set() for errand in errands)
+
     async def settle(self, seconds: float) -> None:
         """Wait until every message on its way is stored by its host, or waits for a link; at most so long."""
         with suppress(TimeoutError):
@@ -235,7 +248,9 @@ class Courier:
 
     @staticmethod
     def _check(errand: _Errand) -> None:
-        """Raise _NeverLeft when a message must not leave any more."""
+        """Raise _NeverLeft when a message must not leave any more, Unreachable when its host has left the mesh."""
+        if errand.is_given_up:
+            raise Unreachable(host=errand.message.host, reason="it was removed from the mesh")
         if errand.sent:
             return
         if errand.withdrawn:
@@ -245,8 +260,8 @@ class Courier:
 
     async def _wait_for_link(self, errand: _Errand, carrier: Carrier, reason: str) -> None:
         """Wait until a message's host can be reached again, or there is news of the message, or its time is over."""
-        await self._database.write(outbox.note, errand.message.id, reason)
         errand.changed.clear()
+        await self._database.write(outbox.note, errand.message.id, reason)
         waits = {
             asyncio.ensure_future(carrier.wait_for_link(errand.message.host)),
             asyncio.ensure_future(errand.changed.wait()),

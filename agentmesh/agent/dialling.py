@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -43,9 +44,10 @@ class Dialler:
     """Dials one peer, but while it spares us that, having dialled itself."""
 
     def __init__(
-        self, alias: str, hold: Hold, is_spared: Callable[[str], bool], goes_on: Callable[[str], bool]
+        self, alias: str, key: Path, hold: Hold, is_spared: Callable[[str], bool], goes_on: Callable[[str], bool]
     ) -> None:
         self._alias = alias
+        self._key = key
         self._hold = hold
         self._is_spared = is_spared
         self._goes_on = goes_on
@@ -80,6 +82,11 @@ class Dialler:
     def link_has_ended(self) -> None:
         """Note that the peer was reached until now, whoever had dialled."""
         self.status = msgspec.structs.replace(self.status, since=int(time.time()))
+
+    def give_up(self, reason: str) -> None:
+        """Let nobody wait any longer: the peer is dialled no more."""
+        self.status = msgspec.structs.replace(self.status, state="down", reason=reason)
+        self._failed.set()
 
     async def failure(self) -> str:
         """Wait until the peer can't be reached, at the next attempt to end; returns why, and since when."""
@@ -139,7 +146,7 @@ class Dialler:
         """Return a connection, which ends with ``life``; None when the attempt is to start over. Raises Unreachable."""
         try:
             async with asyncio.timeout(None) as self._attempt:
-                return await life.enter_async_context(ssh.dialled(self._alias))
+                return await life.enter_async_context(ssh.dialled(self._alias, self._key))
         except TimeoutError:
             return None
         finally:

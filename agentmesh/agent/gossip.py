@@ -12,8 +12,9 @@ from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
 from agentmesh.core.gossip import charted, knowing, newcomer, summarised, summed_up, wants
+from agentmesh.core.identity import Seal
 from agentmesh.core.liveness import Way, contacts, is_spare, next_contacts, ways
-from agentmesh.core.model import Contacts, Slice, Version
+from agentmesh.core.model import Contacts, Origin, Slice, Version
 from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary
 from agentmesh.errors import ProtocolError, Unreachable
 
@@ -92,11 +93,11 @@ class Gossip:
         """Return the neighbours that say they have a link to a host."""
         return sorted(near for near, ear in self._ears.items() if host in ear.neighbour.links)
 
-    async def learn(self, part: Slice, source: str) -> None:
+    async def learn(self, part: Slice, source: Origin, seal: Seal) -> None:
         """Take in a slice that a neighbour has sent."""
-        if ear := self._ears.get(source):
+        if ear := self._ears.get(source.host):
             ear.neighbour = knowing(ear.neighbour, part)
-        await self._replica.learn(part, source)
+        await self._replica.learn(part, source, seal)
 
     def compare(self, host: str, summary: Summary) -> None:
         """Send a neighbour what it lacks, going by its summary."""
@@ -122,6 +123,10 @@ class Gossip:
                 if known is None or known.version < part.version:
                     self._told[part.host] = part
         self.links_changed()
+
+    def holders(self, host: str) -> list[str]:
+        """Return the neighbours that hold a slice of a host: it is in their peers.conf."""
+        return sorted(name for name, ear in self._ears.items() if host in (ear.neighbour.holds or {}) and name != host)
 
     def _summarise(self, ear: _Ear) -> None:
         if not ear.summarises:  # it will not say what it lacks: it is sent everything again
@@ -213,7 +218,7 @@ class Gossip:
             part = self._replica.registry.get(ear.hosts.pop())
             if part is not None and wants(ear.neighbour, part, self._ears):
                 ear.neighbour = knowing(ear.neighbour, part)
-                return SliceNews(part)
+                return self._replica.news_of(part.host)
         if lacking := self._lacking(ear)[:CONTACTS_TOGETHER]:
             for told in lacking:
                 ear.neighbour = knowing(ear.neighbour, told)

@@ -12,8 +12,10 @@ from agentmesh.adapters import ssh
 from agentmesh.agent.conversations import Conversations, Mailroom
 from agentmesh.agent.dialling import OUR_FAULT, Dialler, PeerStatus
 from agentmesh.agent.gossip import Gossip
+from agentmesh.agent.identities import Identities
 from agentmesh.agent.link import Link, greeted
 from agentmesh.agent.log import log
+from agentmesh.agent.probes import Probes
 from agentmesh.agent.relay import ask_relay
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.stream import FrameStream, Reader, Writer
@@ -39,8 +41,9 @@ IDLE = "a link is made when there is something to send"
 class Links:
     """All conversations of this host with others."""
 
-    def __init__(self, alias: str, replica: Replica, mailroom: Mailroom, tasks: Tasks) -> None:
+    def __init__(self, alias: str, replica: Replica, mailroom: Mailroom, tasks: Tasks, identities: Identities) -> None:
         self._alias = alias
+        self._key = identities.key.path
         self._tasks = tasks
         self._diallers: dict[str, Dialler] = {}
         self._dialling: dict[str, asyncio.Task[None]] = {}
@@ -53,13 +56,22 @@ class Links:
         self._doubted: set[str] = set()
         self._mailroom = mailroom
         self._ways = Ways(alias, replica, tasks, self._lose)
-        self._conversations = Conversations(alias, self._ways, mailroom, tasks, self.send)
+        self._conversations = Conversations(alias, self._ways, mailroom, tasks, identities, self.send)
         self._openings = self._conversations.openings
 
     @property
     def gossip(self) -> Gossip:
         """What is told to the neighbours."""
         return self._ways.gossip
+
+    @property
+    def probes(self) -> Probes:
+        """What measures the links."""
+        return self._conversations.probes
+
+    def has_link(self, host: str) -> bool:
+        """Tell whether there is a direct link to a host."""
+        return self._ways.has_link(host)
 
     @property
     def statuses(self) -> list[PeerStatus]:
@@ -69,12 +81,13 @@ class Links:
     def set_peers(self, aliases: list[str]) -> None:
         """Know these peers; leave those that are gone."""
         for alias in self._diallers.keys() - set(aliases):
-            del self._diallers[alias]
+            self._diallers.pop(alias).give_up("it was removed from peers.conf")
             if task := self._dialling.pop(alias, None):
                 task.cancel()
         for alias in aliases:
             if alias != self._alias and alias not in self._diallers:
-                self._diallers[alias] = Dialler(alias, self._hold, self._ways.is_dialled_by, self._goes_on)
+                spares = self._ways.is_dialled_by
+                self._diallers[alias] = Dialler(alias, self._key, self._hold, spares, self._goes_on)
         self._conversations.members = self._diallers.keys()
 
     @property
@@ -201,13 +214,13 @@ class Links:
         finally:
             stream.close()
 
-    async def serve(self, reader: Reader, writer: Writer, begun: bytes = b"") -> None:
-        """Hold the conversation that a peer has begun."""
+    async def serve(self, reader: Reader, writer: Writer, begun: bytes = b"", pinned: str = "") -> None:
+        """Hold the conversation that a peer has begun, with a key that is pinned to a name, or to none."""
         stream = FrameStream(reader, writer)
         with supervised("conversation failed"):
             try:
                 stream = FrameStream(reader, writer, begun)
-                await self._conversations.serve(stream)
+                await self._conversations.serve(stream, pinned=pinned)
             except (AgentmeshError, OSError) as error:
                 log.warning("conversation ended", reason=error)
             finally:

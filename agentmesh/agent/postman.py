@@ -11,12 +11,15 @@ import msgspec
 from agentmesh.agent.conversations import Reply
 from agentmesh.agent.courier import Carrier, Courier
 from agentmesh.agent.drops import Drops
+from agentmesh.agent.log import log
 from agentmesh.agent.pane_queues import STALE_SECONDS, PaneQueues, found
+from agentmesh.agent.replication import Replica
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Entry
 from agentmesh.core.delivery import Event, State, is_end
-from agentmesh.core.model import Letter, Message, Receipt
+from agentmesh.core.identity import shown_sender
+from agentmesh.core.model import Letter, Message, Origin, Receipt
 from agentmesh.errors import StoreFailed
 from agentmesh.store import inbox, outbox, retention
 from agentmesh.store.database import Database
@@ -33,8 +36,11 @@ _STOPPED = "This host stopped before the message's end was known."
 class Postman:
     """Carries messages and drops between this host's commands, its panes and its peers."""
 
-    def __init__(self, alias: str, database: Database, queues: PaneQueues, drops: Drops, tasks: Tasks) -> None:
+    def __init__(
+        self, alias: str, database: Database, replica: Replica, queues: PaneQueues, drops: Drops, tasks: Tasks
+    ) -> None:
         self._alias = alias
+        self._replica = replica
         self._database = database
         self._queues = queues
         self._drops = drops
@@ -74,6 +80,10 @@ class Postman:
             await self._courier.withdraw(message)
         return await self._owed(message)
 
+    async def give_up(self, host: str) -> int:
+        """End the messages for a host that has left the mesh; returns how many there were."""
+        return await self._courier.give_up(host)
+
     def hurry(self) -> None:
         """Try at once what waits for a pane of this host."""
         self._queues.look_again()
@@ -92,14 +102,17 @@ class Postman:
         """Mark messages that came as read."""
         await self._database.write(inbox.mark, identifiers)
 
-    async def accept(self, message: Message, patience: int, reply: Reply) -> None:
+    async def accept(self, message: Message, patience: int, reply: Reply, origin: Origin) -> None:
         """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered.
 
-        That it is stored is told when its end doesn't follow at once.
+        That it is stored is told when its end doesn't follow at once. A sender that is an address of another host than
+        the message comes from is shown with both.
         """
-        message = msgspec.structs.replace(message, expires=_now() + patience if patience else 0)
+        sender = shown_sender(message.sender, origin.host, self._replica.registry)
+        message = msgspec.structs.replace(message, sender=sender, expires=_now() + patience if patience else 0)
         # In the order of the frames: nothing is awaited before the message has its place.
-        entry = self._queues.put(message, lambda: self._database.write(inbox.store, message, _now()))
+        entry = self._queues.put(message, lambda: self._database.write(inbox.store, message, _now(), origin))
+        log.info("message came", message=message.id, **{"from": origin.host}, identity=origin.identity)
         is_asked_again = message.id in self._replies
         self._replies[message.id] = reply
         if is_asked_again:
@@ -113,10 +126,10 @@ class Postman:
         finally:
             del self._replies[message.id]
 
-    async def take_back(self, message: Message, reply: Reply) -> None:
+    async def take_back(self, message: Message, reply: Reply, origin: Origin) -> None:
         """End a peer's message that nothing has been typed of, and reply with its receipt. It may not have come yet."""
         await self._queues.withdraw(message)
-        receipt, _ = await self._database.write(inbox.store, message, _now())
+        receipt, _ = await self._database.write(inbox.store, message, _now(), origin)
         if receipt.state is State.STORED:
             receipt = await self._database.write(inbox.advance, receipt, Event.WITHDRAW, _now())
         await reply(receipt)

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentmesh.adapters.files import replace
 from agentmesh.adapters.slices import Rendered, render_slices
+from agentmesh.agent.identities import Identities
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
+from agentmesh.core.identity import UNSIGNED, Seal, may_outdo
 from agentmesh.core.liveness import Way
-from agentmesh.core.model import Pane, Slice, Version
+from agentmesh.core.model import HERE, Origin, Pane, Slice, Version
 from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice
+from agentmesh.core.wire import SliceNews, slice_text
 from agentmesh.errors import AgentmeshError
 from agentmesh.store import slices
 from agentmesh.store.database import Database
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
 class Replica:
     """One host's copy of the registry. Its own slice has one writer, the scanner; the others are heard of."""
 
-    def __init__(self, paths: Paths, alias: str, database: Database) -> None:
+    def __init__(self, paths: Paths, alias: str, database: Database, identities: Identities) -> None:
         self._paths = paths
         self._alias = alias
         self._database = database
+        self._identities = identities
+        self._seals: dict[str, Seal] = {}
         self._members = {alias}
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -56,12 +61,14 @@ class Replica:
         The host's one agent begins a new epoch, so that its slices are newer than all before. A process that does the
         work of an agent while none runs goes on in the old one: an agent that starts meanwhile is newer.
         """
-        known = {part.host: part for part in await self._database.write(slices.load)}
+        loaded = await self._database.write(slices.load)
+        known = {part.host: part for part, _ in loaded}
+        self._seals = {part.host: seal for part, seal in loaded}
         own = known.get(self._alias) or Slice(self._alias, Version(0, 0, digest(())), int(time.time()))
         if new_epoch:
             epoch = await self._database.write(slices.next_epoch)
             own = in_epoch(own, epoch, int(time.time()))
-            await self._database.write(slices.keep, own)
+            await self._database.write(slices.keep, own, self._sign(own))
         self._may_rise = new_epoch
         self.registry = {**known, self._alias: own}
         await self.set_members(members)
@@ -70,33 +77,55 @@ class Replica:
         """Keep the slices of these hosts and of this one, and no others."""
         self._members = {self._alias, *members}
         for host in self.registry.keys() - self._members:
-            await self._database.write(slices.forget, host)
-        self.registry = {host: part for host, part in self.registry.items() if host in self._members}
+            await self.forget(host)
         self._changed.set()
+
+    def news_of(self, host: str) -> SliceNews:
+        """Return the slice of a host as it is told to others: as its host has signed it."""
+        return SliceNews(self.registry[host], self._seals.get(host, UNSIGNED))
 
     async def publish(self, panes: tuple[Pane, ...]) -> bool:
         """Make what a scan found this host's slice; returns whether it is news."""
         part = next_slice(self.own, panes, int(time.time()))
         if part is self.own:
             return False
-        await self._keep(part)
+        await self._keep(part, self._sign(part))
         return True
 
-    async def learn(self, part: Slice, source: str) -> None:
+    async def learn(self, part: Slice, source: Origin, seal: Seal) -> None:
         """Take in a slice that its host sent, or another peer that has heard of it."""
         if part.host == self._alias:
-            await self._rise_above(part.version, source)
+            is_signed = self._identities.signer(seal) == self._identities.key.public
+            await self._rise_above(part.version, source.host, is_signed=is_signed)
             return
         if part.host not in self._members:
-            log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source)
+            log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source.host)
+            return
+        if merge(self.registry, part) is self.registry:
             return
         if not is_sound(part):
-            log.warning(
-                "slice ignored: it speaks for another host, or holds what no tmux says", host=part.host, peer=source
-            )
+            reason = "it speaks for another host, or holds what no tmux says"
+        else:
+            reason = self._identities.objection_to(part, source, seal)
+        if reason:
+            log.warning("slice refused", host=part.host, peer=source.host, reason=reason)
             return
-        if merge(self.registry, part) is not self.registry:
-            await self._keep(part)
+        await self._keep(part, seal)
+
+    async def reconsider(self, hosts: Collection[str]) -> None:
+        """Forget what was taken of these hosts and wouldn't be now, their pins having changed; it is told again."""
+        for host in self.registry.keys() & set(hosts) - {self._alias}:
+            part, seal = self.registry[host], self._seals.get(host, UNSIGNED)
+            if reason := self._identities.objection_to(part, HERE, seal):
+                log.info("slice forgotten", host=host, reason=reason)
+                await self.forget(host)
+
+    async def forget(self, host: str) -> None:
+        """Forget the slice of another host."""
+        self.registry = {known: part for known, part in self.registry.items() if known != host}
+        self._seals.pop(host, None)
+        self._changed.set()
+        await self._database.write(slices.forget, host)
 
     def set_ways(self, ways: Mapping[str, Way]) -> None:
         """Note which hosts live, and how each is reached; others that did are stale now."""
@@ -125,22 +154,32 @@ class Replica:
             own, every = [self.own], list(self.registry.values())
             await asyncio.to_thread(self._write, own, every, states)
 
-    async def _rise_above(self, version: Version, source: str) -> None:
+    async def _rise_above(self, version: Version, source: str, *, is_signed: bool) -> None:
         """Raise this host's slice above one that somebody holds of it.
 
         The host's one agent alone does that: whoever does its work while none runs may hear of an agent that starts.
         """
         async with self._rising:
-            if self._may_rise and is_outdone(self.own, version):
-                log.warning("a newer slice of this host was heard: its disk was restored, or a peer lies", peer=source)
-                epoch = await self._database.write(slices.next_epoch, version.epoch)
-                await self._keep(in_epoch(self.own, epoch, int(time.time())))
+            if not self._may_rise or not is_outdone(self.own, version):
+                return
+            if not may_outdo(version, is_signed=is_signed):
+                log.warning("slice refused: it speaks for this host, and this host never signed it", peer=source)
+                return
+            log.warning("a newer slice of this host was heard: its disk was restored, or a peer lies", peer=source)
+            epoch = await self._database.write(slices.next_epoch, version.epoch)
+            own = in_epoch(self.own, epoch, int(time.time()))
+            await self._keep(own, self._sign(own))
 
-    async def _keep(self, part: Slice) -> None:
+    def _sign(self, own: Slice) -> Seal:
+        seal = self._seals[self._alias] = self._identities.seal(slice_text(own))
+        return seal
+
+    async def _keep(self, part: Slice, seal: Seal) -> None:
         # In memory first, so that two writers can't pass each other while the database works.
         self.registry = merge(self.registry, part)
+        self._seals[part.host] = seal
         self._changed.set()
-        await self._database.write(slices.keep, part)
+        await self._database.write(slices.keep, part, seal)
         self.on_change(part.host)
 
     def _write(self, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:

@@ -63,12 +63,12 @@ def status(json: bool = typer.Option(False, "--json", help="Print it as JSON."))
     for server, reason in now.failures.items():
         screen.print(f"[red]tmux server {server}: {escape(reason)}[/red]")
     if not now.peers:
-        screen.print("no peers: write one SSH alias a line into peers.conf, then `agentmesh sync`")
+        screen.print("no peers: `agentmesh peers add ALIAS`")
         return
     table = Table("peer", "state", "since", "", box=None, pad_edge=False)
     for peer in now.peers:
         state = f"{peer.state}, reached via {peer.via}" if peer.via else peer.state
-        table.add_row(peer.host, state, _ago(peer.since), escape(peer.reason))
+        table.add_row(peer.host, state, ago(peer.since), escape(peer.reason))
     screen.print(table)
 
 
@@ -92,7 +92,8 @@ async def _gone(paths: Paths) -> None:
     raise AgentmeshError(reason=f"the agent still runs after {STOP_SECONDS:g} s; see its log in {paths.log.parent}")
 
 
-def _ago(moment: int) -> str:
+def ago(moment: int) -> str:
+    """Return how long ago a moment is, in Unix seconds."""
     seconds = max(0, int(time.time()) - moment)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:

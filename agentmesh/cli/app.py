@@ -5,7 +5,7 @@ import sys
 import typer
 
 from agentmesh import __version__
-from agentmesh.cli import agent, demo, doctor, mail, registry, wire
+from agentmesh.cli import agent, demo, doctor, mail, peers, registry, wire
 from agentmesh.errors import AgentmeshError
 
 commands = typer.Typer(
@@ -32,12 +32,14 @@ def options(
 
 
 @commands.command("wire", hidden=True)
-def serve_wire() -> None:
+def serve_wire(
+    peer: str = typer.Option("", "--peer", metavar="NAME", help="The host that the caller's key is pinned to."),
+) -> None:
     """Serve one peer on standard input and output; sshd starts this."""
-    raise typer.Exit(wire.serve())
+    raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, mail, doctor, demo):
+for module in (agent, registry, peers, mail, doctor, demo):
     module.add_to(commands)
 
 

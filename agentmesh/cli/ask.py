@@ -1,6 +1,7 @@
 """How a command asks the agent: one question, and its answer as a value."""
 
 import asyncio
+import sys
 from typing import TypeVar
 
 import msgspec
@@ -19,3 +20,11 @@ def ask(*words: str) -> bytes:
 def ask_for(kind: type[T], *words: str) -> T:
     """Return the agent's answer as a value."""
     return msgspec.json.decode(ask(*words), type=kind)
+
+
+def do(*words: str) -> int:
+    """Have the agent do a command, and show what it says; returns the exit code. Raises NoAgent."""
+    code, output, error = asyncio.run(ipc.perform(Paths.from_environment().socket, *words))
+    sys.stdout.write(output.decode())
+    sys.stderr.write(error.decode())
+    return code

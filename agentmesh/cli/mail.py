@@ -79,7 +79,9 @@ def list_inbox(
     for letter in ask_for(list[Letter], *words):
         message, state = letter.message, letter.receipt.state
         mark = " " if letter.read else "*"
-        typer.echo(f"{mark} {message.id[:8]} {_when(message.sent)} {message.sender} → {message.to} ({state})")
+        way = f"; from {letter.origin.host}, {letter.origin.identity}" if letter.origin.host else ""
+        way += f", via {letter.origin.via}" if letter.origin.via else ""
+        typer.echo(f"{mark} {message.id[:8]} {_when(message.sent)} {message.sender} → {message.to} ({state}{way})")
         for line in message.body.split("\n"):
             typer.echo(f"    {without_controls(line)}")
 

@@ -102,6 +102,21 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     is delivered at once or not at all."""
 
 
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where something came from, and how that is known."""
+
+    host: str = ""
+    """The host that sent it; empty for this one."""
+    identity: str = ""
+    """``pinned``, ``host key`` or ``claimed``: see core/identity.py."""
+    via: str = ""
+    """The host that relayed it; empty when it came directly."""
+
+
+HERE = Origin()
+"""This host itself."""
+
+
 class Drop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file that lies on the host of the pane that it is for."""
 
@@ -146,6 +161,8 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     receipt: Receipt
     read: bool = False
     """Whether somebody has marked it as read, in an inbox."""
+    origin: Origin = HERE
+    """In an inbox: the host that it came from."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

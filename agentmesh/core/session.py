@@ -2,7 +2,8 @@
 
 import msgspec
 
-from agentmesh.core.model import Message, Receipt, Slice
+from agentmesh.core.identity import UNSIGNED, Identity, Seal, Terms, identity, objection
+from agentmesh.core.model import HERE, Message, Origin, Receipt, Slice
 from agentmesh.core.wire import (
     Bye,
     ContactsNews,
@@ -11,13 +12,15 @@ from agentmesh.core.wire import (
     Hello,
     Invite,
     Ping,
+    Probe,
+    ProbeAnswer,
     ReceiptNews,
     SliceNews,
     Summary,
     Withdraw,
 )
 
-CHANNELS = frozenset({"link", "drop"})
+CHANNELS = frozenset({"link", "drop", "visit"})
 """What a conversation between two hosts is for."""
 DIRECT_CHANNELS = frozenset({"answer", "relay", "relayed"})
 """What only a conversation is for that goes through no other host: so no relay leads over a relay."""
@@ -39,8 +42,9 @@ class Learn(msgspec.Struct, frozen=True):
     """Merge a slice into the registry."""
 
     slice: Slice
-    source: str
+    source: Origin
     """The peer that told of it."""
+    seal: Seal = UNSIGNED
 
 
 class Compare(msgspec.Struct, frozen=True):
@@ -63,12 +67,14 @@ class Accept(msgspec.Struct, frozen=True):
     message: Message
     patience: int
     """Seconds that it may wait for its pane; 0: not at all."""
+    origin: Origin = HERE
 
 
 class TakeBack(msgspec.Struct, frozen=True):
     """Don't deliver a message any more, if that can still be."""
 
     message: Message
+    origin: Origin = HERE
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -88,6 +94,12 @@ class Answered(msgspec.Struct, frozen=True):
     """The peer has answered a ping."""
 
 
+class Note(msgspec.Struct, frozen=True):
+    """Take the answer to a probe of ours."""
+
+    answer: ProbeAnswer
+
+
 class Part(msgspec.Struct, frozen=True):
     """Send nothing more in the conversation but a bye: the peer sends nothing more, and awaits it."""
 
@@ -98,7 +110,7 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Chart | Accept | TakeBack | Record | Visit | Answered | Part | Close
+Command = Send | Greet | Learn | Compare | Chart | Accept | TakeBack | Record | Visit | Answered | Note | Part | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +124,23 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     via: str = ""
     """The host that the conversation goes through; such a one is for messages and files, not for the registry."""
     peer: Hello | None = None
+    terms: Terms = Terms()
+
+    @property
+    def origin(self) -> Origin:
+        """Where what the peer sends comes from."""
+        return Origin(self.peer.host, self._identity, self.via) if self.peer else HERE
+
+    @property
+    def objection(self) -> str:
+        """Why the peer is refused, and what to do; empty when it isn't."""
+        if self.peer is None or self._identity is Identity.HOST_KEY:
+            return ""
+        return objection(self.peer.host, self.terms, self.via)
+
+    @property
+    def _identity(self) -> Identity:
+        return identity(self.terms, dialled=self.expected is not None, via=self.via)
 
 
 def opening(session: Session) -> list[Command]:
@@ -127,16 +156,16 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     match frame:
         case SliceNews() | Summary() | ContactsNews() | Invite() if session.via:
             return session, []
-        case SliceNews(news):
-            return session, [Learn(news, host)]
+        case SliceNews(news, seal):
+            return session, [Learn(news, session.origin, seal)]
         case Summary() as summary:
             return session, [Compare(host, summary)]
         case ContactsNews() as news:
             return session, [Chart(host, news)]
         case Deliver(message, patience):
-            return session, [Accept(message, patience)]
+            return session, [Accept(message, patience, session.origin)]
         case Withdraw(message):
-            return session, [TakeBack(message)]
+            return session, [TakeBack(message, session.origin)]
         case ReceiptNews(receipt) if receipt.host == host:
             return session, [Record(msgspec.structs.replace(receipt, via=session.via))]
         case _:
@@ -150,6 +179,10 @@ def _of_the_conversation(host: str, frame: Frame) -> list[Command]:
             return [Visit(host, ticket)]
         case Ping(is_answer):
             return [Answered() if is_answer else Send(Ping(is_answer=True))]
+        case Probe(identifier):
+            return [Send(ProbeAnswer(identifier))]
+        case ProbeAnswer():
+            return [Note(frame)]
         case Bye(reason, awaited):
             return [Part() if awaited else Close(f"{host} said: {reason}")]
         case Hello():
@@ -174,6 +207,8 @@ def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
             Close(f"{session.expected} calls itself {frame.host}; its self.conf and peers.conf here differ")
         ]
     greeted = msgspec.structs.replace(session, peer=frame)
+    if greeted.objection:
+        return session, [Close(greeted.objection)]
     if session.begins:
         return greeted, [Greet(frame)]
     if frame.channel in CHANNELS:

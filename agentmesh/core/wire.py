@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from agentmesh.core.identity import UNSIGNED, Seal
 from agentmesh.core.model import Contacts, Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
@@ -37,13 +38,18 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     newest: int = NEWEST_PROTOCOL
     channel: str = "link"
     """What the conversation is for, as the side says that begins it: ``link`` for one that lasts, ``drop`` for a file,
-    ``answer`` to an invitation, ``relay`` to reach a host through the receiver, ``relayed`` for what it then begins."""
+    ``visit`` to exchange hellos alone, ``answer`` to an invitation, ``relay`` to reach a host through the receiver,
+    ``relayed`` for what it then begins."""
     ticket: str = ""
     """The invitation that an ``answer`` follows."""
     to: str = ""
     """The host that is to be reached by ``relay``."""
     origin: str = ""
     """The host that is reached from by ``relayed``."""
+    key: str = ""
+    """The sender's public key: algorithm and key. It proves nothing by itself."""
+    time: float = 0.0
+    """Unix seconds by the sender's clock; 0 when it doesn't say."""
 
 
 class SliceNews(msgspec.Struct, frozen=True):
@@ -51,6 +57,8 @@ class SliceNews(msgspec.Struct, frozen=True):
 
     KIND: ClassVar[int] = 2
     slice: Slice
+    seal: Seal = UNSIGNED
+    """Empty when nobody signed it. On the wire its bytes are the slice, with ``key`` and ``signature`` beside it."""
 
 
 class Deliver(msgspec.Struct, frozen=True):
@@ -159,6 +167,28 @@ class ContactsNews(msgspec.Struct, frozen=True):
     """The version of each host's list; None when it isn't told."""
 
 
+class Probe(msgspec.Struct, frozen=True):
+    """The receiver answers at once."""
+
+    KIND: ClassVar[int] = 16
+    id: str
+
+
+class ProbeAnswer(msgspec.Struct, frozen=True):
+    """The answer to a probe."""
+
+    KIND: ClassVar[int] = 17
+    id: str
+
+
+class _SealedSlice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How news of a slice stands on the wire."""
+
+    slice: msgspec.Raw
+    key: str = ""
+    signature: str = ""
+
+
 Frame = (
     Hello
     | SliceNews
@@ -175,6 +205,8 @@ Frame = (
     | Invite
     | Ping
     | ContactsNews
+    | Probe
+    | ProbeAnswer
 )
 
 # Append only: these numbers are spoken by other hosts, of other versions.
@@ -196,11 +228,15 @@ _FRAMES: dict[int, type[Frame]] = {
         Invite,
         Ping,
         ContactsNews,
+        Probe,
+        ProbeAnswer,
     )
 }
 _RAW_KIND = Chunk.KIND
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {kind: msgspec.json.Decoder(frame) for kind, frame in _FRAMES.items() if kind != _RAW_KIND}
+_SEALED_DECODER = msgspec.json.Decoder(_SealedSlice)
+_SLICE_DECODER = msgspec.json.Decoder(Slice)
 
 
 def encode(frame: Frame) -> bytes:
@@ -209,11 +245,23 @@ def encode(frame: Frame) -> bytes:
     >>> encode(Ready(0))
     b'\x00\x00\x00\r\x06{"offset":0}'
     """
-    body = frame.data if isinstance(frame, Chunk) else _ENCODER.encode(frame)
+    match frame:
+        case Chunk(data):
+            body = data
+        case SliceNews(part, seal):
+            text = msgspec.Raw(seal.text or slice_text(part))
+            body = _ENCODER.encode(_SealedSlice(text, seal.key, seal.signature))
+        case _:
+            body = _ENCODER.encode(frame)
     length = len(body) + 1
     if length > LARGEST_FRAME:
         raise ProtocolError(reason=f"a frame of {length:,} bytes is larger than {LARGEST_FRAME:,}")
     return length.to_bytes(_LENGTH, "big") + frame.KIND.to_bytes(1, "big") + body
+
+
+def slice_text(part: Slice) -> bytes:
+    """Return a slice as JSON: what its host signs."""
+    return _ENCODER.encode(part)
 
 
 def _decode(kind: int, body: bytes) -> Frame | None:
@@ -222,6 +270,11 @@ def _decode(kind: int, body: bytes) -> Frame | None:
     if kind not in _DECODERS:
         return None
     try:
+        if kind == SliceNews.KIND:
+            sealed = _SEALED_DECODER.decode(body)
+            text = bytes(sealed.slice)
+            seal = Seal(text, sealed.key, sealed.signature) if sealed.signature else UNSIGNED
+            return SliceNews(_SLICE_DECODER.decode(text), seal)
         return _DECODERS[kind].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(reason=f"a frame of kind {kind} is malformed ({error})") from error

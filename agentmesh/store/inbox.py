@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from agentmesh.core.delivery import Event, IllegalEvent, State, step
-from agentmesh.core.model import Letter, Message, Receipt
+from agentmesh.core.model import HERE, Letter, Message, Origin, Receipt
 from agentmesh.store import outbox
 
 _STORED = step(State.ACCEPTED, Event.STORE)
@@ -16,12 +16,12 @@ class OutOfTurn(Exception):
     """An older message for the same address has not ended."""
 
 
-def store(connection: sqlite3.Connection, message: Message, now: int) -> tuple[Receipt, bool]:
-    """Take a message in, once. Returns its receipt, and whether it is new."""
+def store(connection: sqlite3.Connection, message: Message, now: int, origin: Origin = HERE) -> tuple[Receipt, bool]:
+    """Take a message in, once, from this host or another. Returns its receipt, and whether it is new."""
     receipt = Receipt(id=message.id, to=message.to, host=message.host, state=_STORED, time=now)
     inserted = connection.execute(
-        "INSERT OR IGNORE INTO inbox (id, address, state, message, receipt) VALUES (?, ?, ?, ?, ?)",
-        (message.id, message.to, receipt.state, msgspec.json.encode(message), msgspec.json.encode(receipt)),
+        "INSERT OR IGNORE INTO inbox (id, address, state, message, receipt, origin) VALUES (?, ?, ?, ?, ?, ?)",
+        (message.id, message.to, receipt.state, *map(msgspec.json.encode, (message, receipt, origin))),
     ).rowcount
     return (receipt, True) if inserted else (find(connection, message.id) or receipt, False)
 
@@ -67,7 +67,7 @@ def unended(connection: sqlite3.Connection, before: Message | None = None) -> li
     if before is not None:
         return _unended_before(connection, before.id)
     rows = connection.execute(
-        "SELECT message, receipt, read FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
+        "SELECT message, receipt, read, origin FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
         (State.STORED, State.PASTING, State.PASTED),
     )
     return _decoded(rows)
@@ -75,8 +75,8 @@ def unended(connection: sqlite3.Connection, before: Message | None = None) -> li
 
 def _unended_before(connection: sqlite3.Connection, identifier: str) -> list[Letter]:
     rows = connection.execute(
-        "SELECT older.message, older.receipt, older.read FROM inbox AS older, inbox AS this WHERE this.id = ?"
-        " AND older.address = this.address AND older.rowid < this.rowid AND older.state IN (?, ?, ?)"
+        "SELECT older.message, older.receipt, older.read, older.origin FROM inbox AS older, inbox AS this"
+        " WHERE this.id = ? AND older.address = this.address AND older.rowid < this.rowid AND older.state IN (?, ?, ?)"
         " ORDER BY older.rowid",
         (identifier, State.STORED, State.PASTING, State.PASTED),
     )
@@ -88,7 +88,7 @@ def listed(
 ) -> list[Letter]:
     """Return what came for some addresses, or for all, oldest first; with some words in it, or not marked as read."""
     rows = connection.execute(
-        "SELECT message, receipt, read FROM inbox"
+        "SELECT message, receipt, read, origin FROM inbox"
         " WHERE (json_array_length(:addresses) = 0 OR address IN (SELECT value FROM json_each(:addresses)))"
         " AND instr(lower(json_extract(CAST(message AS TEXT), '$.body')), lower(:words)) > 0"
         " AND NOT (:unread AND read) ORDER BY rowid",
@@ -102,8 +102,13 @@ def mark(connection: sqlite3.Connection, identifiers: Collection[str]) -> None:
     connection.executemany("UPDATE inbox SET read = 1 WHERE id = ?", [(identifier,) for identifier in identifiers])
 
 
-def _decoded(rows: Iterable[tuple[bytes, bytes, int]]) -> list[Letter]:
+def _decoded(rows: Iterable[tuple[bytes, bytes, int, bytes]]) -> list[Letter]:
     return [
-        Letter(msgspec.json.decode(message, type=Message), msgspec.json.decode(receipt, type=Receipt), bool(read))
-        for message, receipt, read in rows
+        Letter(
+            msgspec.json.decode(message, type=Message),
+            msgspec.json.decode(receipt, type=Receipt),
+            bool(read),
+            msgspec.json.decode(origin, type=Origin),
+        )
+        for message, receipt, read, origin in rows
     ]

@@ -27,6 +27,11 @@ MIGRATIONS = (
     ALTER TABLE inbox ADD COLUMN read INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX inbox_by_address ON inbox (address);
     """,
+    """
+    ALTER TABLE slices ADD COLUMN key TEXT NOT NULL DEFAULT '';
+    ALTER TABLE slices ADD COLUMN signature TEXT NOT NULL DEFAULT '';
+    ALTER TABLE inbox ADD COLUMN origin BLOB NOT NULL DEFAULT '{}';
+    """,
 )
 
 

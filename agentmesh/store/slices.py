@@ -4,6 +4,7 @@ import sqlite3
 
 import msgspec
 
+from agentmesh.core.identity import UNSIGNED, Seal
 from agentmesh.core.model import Slice
 
 
@@ -17,17 +18,22 @@ def next_epoch(connection: sqlite3.Connection, heard: int = 0) -> int:
     return int(epoch)
 
 
-def keep(connection: sqlite3.Connection, part: Slice) -> None:
-    """Remember a host's newest slice."""
+def keep(connection: sqlite3.Connection, part: Slice, seal: Seal) -> None:
+    """Remember a host's newest slice, in the bytes that were signed, if it was."""
     connection.execute(
-        "INSERT INTO slices (host, slice) VALUES (?, ?) ON CONFLICT (host) DO UPDATE SET slice = excluded.slice",
-        (part.host, msgspec.json.encode(part)),
+        "INSERT INTO slices (host, slice, key, signature) VALUES (?, ?, ?, ?) ON CONFLICT (host) DO UPDATE"
+        " SET slice = excluded.slice, key = excluded.key, signature = excluded.signature",
+        (part.host, seal.text or msgspec.json.encode(part), seal.key, seal.signature),
     )
 
 
-def load(connection: sqlite3.Connection) -> list[Slice]:
+def load(connection: sqlite3.Connection) -> list[tuple[Slice, Seal]]:
     """Return every slice remembered."""
-    return [msgspec.json.decode(row[0], type=Slice) for row in connection.execute("SELECT slice FROM slices")]
+    rows = connection.execute("SELECT slice, key, signature FROM slices")
+    return [
+        (msgspec.json.decode(text, type=Slice), Seal(text, key, signature) if signature else UNSIGNED)
+        for text, key, signature in rows
+    ]
 
 
 def forget(connection: sqlite3.Connection, host: str) -> None:

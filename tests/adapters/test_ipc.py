@@ -21,12 +21,12 @@ OnRequest = Callable[[Request, Answer], Awaitable[None]]
 
 
 @asynccontextmanager
-async def agent(path: Path, on_request: OnRequest) -> AsyncIterator[list[bytes]]:
-    """Listen as an agent does; yields how the conversations of peers began."""
-    peers: list[bytes] = []
+async def agent(path: Path, on_request: OnRequest) -> AsyncIterator[list[tuple[bytes, str]]]:
+    """Listen as an agent does; yields how the conversations of peers began, and whose they are."""
+    peers: list[tuple[bytes, str]] = []
 
-    async def on_peer(_: asyncio.StreamReader, writer: asyncio.StreamWriter, begun: bytes) -> None:
-        peers.append(begun)
+    async def on_peer(_: asyncio.StreamReader, writer: asyncio.StreamWriter, begun: bytes, pinned: str) -> None:
+        peers.append((begun, pinned))
         writer.write(b"welcome")
 
     async with ipc.listening(path, on_request, on_peer):
@@ -120,7 +120,22 @@ async def test_what_a_peer_sends_first_is_handed_on(path: Path) -> None:
         writer.write(b"\0\0\0\x09more")
         assert await reader.read() == b"welcome"
         writer.close()
-    assert peers == [b"\0\0\0\x09"]
+    assert peers == [(b"\0\0\0\x09", "")]
+
+
+@pytest.mark.parametrize("pinned", ["", "worker-1"])
+async def test_a_caller_can_say_nothing_before_the_name_that_its_key_is_pinned_to(path: Path, pinned: str) -> None:
+    async with agent(path, echo) as peers:
+        script = f"from agentmesh.cli.wire import serve; serve({pinned!r})"
+        bridge = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", script),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"AGENTMESH_HOME": str(path.parent)},
+        )
+        output, _ = await bridge.communicate(b"AMP1\x05liar!AMC1")
+        assert output == b"welcome"
+    assert peers == [(b"", pinned)]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Watched files: a touch is seen, and a storm of touches is few events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from agentmesh.adapters.watch import changes
+from agentmesh.adapters.watch import changes, edits
 from tests.eventually import eventually_async
 
 
@@ -83,3 +83,66 @@ async def test_a_neighbour_of_the_file_is_no_event(file: Path) -> None:
         assert not events
         touch(file)
         await eventually_async(lambda: events, "the file itself is seen", seconds=2)
+
+
+@asynccontextmanager
+async def watched_edits(*files: Path) -> AsyncIterator[set[Path]]:
+    """Yield the set of files that were seen to change."""
+    seen: set[Path] = set()
+
+    async def watch() -> None:
+        async for changed in edits(files):
+            seen.update(changed)
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield seen
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def eventually_seen(file: Path, seen: set[Path], write: Callable[[], object]) -> None:
+    """Write again and again until it is seen: the watcher may not have begun."""
+
+    def is_seen() -> bool:
+        write()
+        return file in seen
+
+    await eventually_async(is_seen, f"{file} is seen to change")
+
+
+@pytest.mark.parametrize("way", ["in place", "replaced", "through a link"])
+async def test_an_edit_is_seen_whatever_way_the_file_is_written(tmp_path: Path, way: str) -> None:
+    file, other, target = tmp_path / "peers.conf", tmp_path / "other", tmp_path / "elsewhere" / "peers.conf"
+    target.parent.mkdir()
+    if way == "through a link":
+        file.symlink_to(target)
+    else:
+        file.write_text("before")
+
+    def write() -> None:
+        other.write_text("nobody watches this")
+        written = target if way == "through a link" else file
+        if way == "replaced":
+            (tmp_path / "new").write_text("after")
+            (tmp_path / "new").rename(written)
+        else:
+            written.write_text("after")
+
+    async with watched_edits(file, tmp_path / "unchanged") as seen:
+        await eventually_seen(file, seen, write)
+        assert seen == {file}
+
+
+async def test_a_file_is_seen_whose_folder_was_made_later(tmp_path: Path) -> None:
+    file = tmp_path / "home" / ".ssh" / "authorized_keys"
+
+    def write() -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("a key")
+
+    async with watched_edits(file) as seen:
+        await eventually_seen(file, seen, write)
+        seen.clear()
+        await eventually_seen(file, seen, lambda: file.write_text("another"))

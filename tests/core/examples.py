@@ -19,6 +19,8 @@ from agentmesh.core.wire import (
     Invite,
     Offer,
     Ping,
+    Probe,
+    ProbeAnswer,
     Ready,
     ReceiptNews,
     Refusal,
@@ -81,6 +83,8 @@ def every_frame() -> tuple[Frame, ...]:
         Invite("0" * 32),
         Ping(),
         ContactsNews((Contacts("hub", Version(1, 2, "0"), ("a",)),), {"hub": Version(1, 2, "0")}),
+        Probe("1"),
+        ProbeAnswer("1"),
     )
 
 

@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from agentmesh.core.identity import Seal, Terms
+from agentmesh.core.model import Origin
 from agentmesh.core.session import (
     Accept,
     Answered,
@@ -11,6 +13,7 @@ from agentmesh.core.session import (
     Compare,
     Greet,
     Learn,
+    Note,
     Part,
     Record,
     Send,
@@ -28,6 +31,8 @@ from agentmesh.core.wire import (
     Hello,
     Invite,
     Ping,
+    Probe,
+    ProbeAnswer,
     Ready,
     ReceiptNews,
     SliceNews,
@@ -41,6 +46,9 @@ OWN = Hello(host="hub", version="1")
 CALLED = Session(own=OWN)
 DIALLED = Session(own=OWN, begins=True, expected="worker")
 GREETED = msgspec.structs.replace(CALLED, peer=HELLO)
+SEAL = Seal(b"text", "key", "signature")
+CLAIMED = Origin("worker", "claimed")
+PINS = frozenset({"worker"})
 RELAYED = msgspec.structs.replace(GREETED, via="middle")
 
 
@@ -53,7 +61,7 @@ def test_the_side_that_began_learns_who_answers() -> None:
     assert receive(DIALLED, HELLO) == (msgspec.structs.replace(DIALLED, peer=HELLO), [Greet(HELLO)])
 
 
-@pytest.mark.parametrize("channel", ["link", "drop"])
+@pytest.mark.parametrize("channel", ["link", "drop", "visit"])
 def test_a_caller_is_answered(channel: str) -> None:
     hello = msgspec.structs.replace(HELLO, channel=channel)
     session, commands = receive(CALLED, hello)
@@ -111,15 +119,15 @@ def test_a_caller_for_something_unknown_is_refused() -> None:
 @pytest.mark.parametrize(
     ("frame", "commands"),
     [
-        *(
-            (SliceNews(a_slice(host=host)), [Learn(a_slice(host=host), "worker")])
-            for host in ("worker", "third", "hub")
-        ),
+        *((SliceNews(a_slice(host=host)), [Learn(a_slice(host=host), CLAIMED)]) for host in ("worker", "third", "hub")),
         (Summary(("hub",)), [Compare("worker", Summary(("hub",)))]),
-        (Deliver(a_message(), 7), [Accept(a_message(), 7)]),
-        (Withdraw(a_message()), [TakeBack(a_message())]),
+        (Deliver(a_message(), 7), [Accept(a_message(), 7, CLAIMED)]),
+        (Withdraw(a_message()), [TakeBack(a_message(), CLAIMED)]),
         (ReceiptNews(a_receipt(host="worker")), [Record(a_receipt(host="worker"))]),
         (ReceiptNews(a_receipt(host="third")), []),
+        (SliceNews(a_slice(), SEAL), [Learn(a_slice(), CLAIMED, SEAL)]),
+        (Probe("1"), [Send(ProbeAnswer("1"))]),
+        (ProbeAnswer("1"), [Note(ProbeAnswer("1"))]),
         (Chunk(b"x"), []),
         (Ready(0), []),
         (Bye("I am leaving"), [Close("worker said: I am leaving")]),
@@ -143,6 +151,33 @@ def test_a_receipt_names_the_host_that_it_came_over_whatever_the_peer_says() -> 
     heard = ReceiptNews(a_receipt(host="worker", via="moon"))
     assert receive(RELAYED, heard)[1] == [Record(a_receipt(host="worker", via="middle"))]
     assert receive(GREETED, heard)[1] == [Record(a_receipt(host="worker"))]
+
+
+def test_a_pinned_peer_that_speaks_for_another_is_refused() -> None:
+    pinned = msgspec.structs.replace(CALLED, terms=Terms(pinned="worker", names=PINS))
+    _, commands = receive(pinned, Hello(host="other", version="1"))
+    assert _closing(commands).startswith("its key is pinned to worker, and it calls itself other")
+    session, commands = receive(pinned, HELLO)
+    assert commands == [Send(OWN), Greet(HELLO)]
+    assert session.origin == Origin("worker", "pinned")
+
+
+def test_a_host_that_was_dialled_needs_no_pin() -> None:
+    terms = Terms(names=PINS, require_pinned=True)
+    session, _ = receive(msgspec.structs.replace(DIALLED, terms=terms), HELLO)
+    assert session.origin == Origin("worker", "host key")
+
+
+@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize("terms", [Terms(names=PINS), Terms(pinned="middle", names=PINS), Terms(require_pinned=True)])
+def test_a_relay_can_not_speak_for_a_host_that_must_prove_itself(terms: Terms, *, begins: bool) -> None:
+    session = Session(own=OWN, begins=begins, expected="worker", via="middle", terms=terms)
+    assert "over middle no key proves who speaks" in _closing(receive(session, HELLO)[1])
+
+
+def test_what_came_over_a_relay_is_a_claim() -> None:
+    session = msgspec.structs.replace(RELAYED, expected="worker", terms=Terms(pinned="middle"))
+    assert session.origin == Origin("worker", "claimed", "middle")
 
 
 def _closing(commands: list[Command]) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentmesh.core.identity import Seal
 from agentmesh.core.wire import (
     LARGEST_FRAME,
     Bye,
@@ -19,6 +20,8 @@ from agentmesh.core.wire import (
     Invite,
     Offer,
     Ping,
+    Probe,
+    ProbeAnswer,
     Ready,
     ReceiptNews,
     Refusal,
@@ -26,6 +29,7 @@ from agentmesh.core.wire import (
     Summary,
     Withdraw,
     encode,
+    slice_text,
 )
 from agentmesh.errors import ProtocolError
 from tests.core.examples import a_message, every_frame, ids, messages, numbers, receipts, slices, texts, versions
@@ -44,6 +48,9 @@ frames: st.SearchStrategy[Frame] = st.one_of(
         origin=texts,
     ),
     st.builds(SliceNews, slices),
+    slices.map(lambda part: SliceNews(part, Seal(slice_text(part), "ssh-ed25519 A", "c2ln"))),
+    st.builds(Probe, texts),
+    st.builds(ProbeAnswer, texts),
     st.builds(Deliver, messages, st.integers(0, 10**6)),
     st.builds(Withdraw, messages),
     st.builds(ReceiptNews, receipts),
@@ -92,6 +99,17 @@ def test_an_unknown_kind_is_passed_over(kind: int) -> None:
 
 def test_an_unknown_field_is_ignored() -> None:
     assert Decoder().feed(raw(Ready.KIND, {"offset": 7, "colour": "red"})) == [Ready(7)]
+
+
+def test_a_signed_slice_is_passed_on_as_it_was_written() -> None:
+    text = b'{ "host":"h", "colour":"red", "version":{"epoch":1,"counter":1,"digest":""},"time":0 }'
+    body = b'{"signature":"c2ln","slice":' + text + b',"key":"ssh-ed25519 A"}'
+    (news,) = Decoder().feed(framed(SliceNews.KIND, body))
+    assert isinstance(news, SliceNews)
+    assert news.slice.host == "h"
+    assert news.seal == Seal(text, "ssh-ed25519 A", "c2ln")
+    (again,) = Decoder().feed(encode(news))
+    assert again == news
 
 
 def test_a_field_that_an_older_version_does_not_send_has_its_default() -> None:
@@ -190,5 +208,5 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    assert [frame.KIND for frame in every_frame()] == list(range(1, 16))
-    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 16))
+    assert [frame.KIND for frame in every_frame()] == list(range(1, 18))
+    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 18))

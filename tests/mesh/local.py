@@ -122,6 +122,17 @@ class LocalHost:
         return pane
 
 
+def know(host: LocalHost, other: LocalHost) -> None:
+    """Let a host reach another, whose agent runs, by its name, and know its host key."""
+    folder = host.home / ".ssh"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    port = other.status().listening.rpartition(":")[2]
+    with (folder / "config").open("a") as file:
+        file.write(f"Host {other.name}\n  HostName 127.0.0.1\n  Port {port}\n")
+    with (folder / "known_hosts").open("a") as file:
+        file.write(f"[127.0.0.1]:{port} {(other.agents / 'key.pub').read_text()}")
+
+
 def befriend(hosts: Sequence[LocalHost], apart: Collection[set[str]] = (), deaf: Collection[str] = ()) -> None:
     """Make hosts whose agents run each other's peers, with links between all but those pairs that are to stay apart.
 

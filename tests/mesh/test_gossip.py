@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from agentmesh.adapters.authorized_keys import AuthorizedKeys
+from agentmesh.adapters.keys import HostKey, make_key
 from agentmesh.agent.gossip import Gossip
+from agentmesh.agent.identities import Identities
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
 from agentmesh.config import Paths
+from agentmesh.core.identity import UNSIGNED, Identity, Pin, Seal
 from agentmesh.core.liveness import Way, contacts
-from agentmesh.core.model import Contacts, Slice, Version
-from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary, encode
+from agentmesh.core.model import LAST_ORDINAL, Contacts, Origin, Slice, Version
+from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary, encode, slice_text
 from agentmesh.errors import Unreachable
 from agentmesh.store.database import open_database
 from tests.core.examples import a_pane, a_slice
@@ -22,8 +26,9 @@ from tests.eventually import eventually_async
 class Office:
     """A host ``hub`` of the mesh ``a b c``, and what it has told whom."""
 
-    def __init__(self, replica: Replica, tasks: Tasks) -> None:
+    def __init__(self, replica: Replica, tasks: Tasks, identities: Identities) -> None:
         self.replica = replica
+        self.identities = identities
         self.gossip = Gossip("hub", replica, tasks, self._tell)
         self.told: list[tuple[str, Frame]] = []
         self.broken: set[str] = set()
@@ -56,19 +61,31 @@ class Office:
             part for to, frame in self.told if to == host and isinstance(frame, ContactsNews) for part in frame.contacts
         ]
 
+    async def hear(self, part: Slice, source: str, seal: Seal = UNSIGNED) -> None:
+        """Take in a slice that a peer has sent, whose name is claimed."""
+        await self.gossip.learn(part, Origin(source, Identity.CLAIMED), seal)
+
     async def eventually_told(self, host: str, part: Slice) -> None:
-        await self.eventually_sent(host, SliceNews(part))
+        await eventually_async(lambda: part in self.slices(host), f"{host} is told {part}", lambda: self.told)
 
     async def eventually_sent(self, host: str, frame: Frame) -> None:
         await eventually_async(lambda: (host, frame) in self.told, f"{host} is sent {frame}", lambda: self.told)
 
 
+def identities_in(folder: Path) -> Identities:
+    """Return who is who for a host with a key of its own, and files in a folder that pin keys."""
+    make_key(folder / "key")
+    files = AuthorizedKeys(folder / "ssh" / "authorized_keys", folder / "authorized_keys")
+    return Identities("hub", HostKey(folder / "key"), files, require_pinned=False)
+
+
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
     async with open_database(tmp_path / "mesh.db") as database, Tasks() as tasks:
-        replica = Replica(Paths(tmp_path), "hub", database)
+        identities = identities_in(tmp_path)
+        replica = Replica(Paths(tmp_path), "hub", database, identities)
         await replica.load(["a", "b", "c"], new_epoch=True)
-        yield Office(replica, tasks)
+        yield Office(replica, tasks, identities)
 
 
 async def test_a_slow_neighbour_holds_nobody_up_and_gets_the_newest_alone(office: Office) -> None:
@@ -90,7 +107,7 @@ async def test_a_slice_that_fits_no_frame_is_not_sent_and_the_next_is(office: Of
     small = await office.change("small")
     await office.eventually_told("a", small)
     await office.change("huge-again", count=5000)
-    await office.gossip.learn(a_slice(host="b"), "b")
+    await office.hear(a_slice(host="b"), "b")
     await office.eventually_told("a", a_slice(host="b"))
     assert max(len(part.panes) for part in office.slices("a")) == 1
 
@@ -106,7 +123,7 @@ async def test_a_relayed_slice_is_told_to_others_than_its_teller(office: Office)
     for host in ("a", "b"):
         await office.meet(host)
     news = a_slice(a_pane("c-dev-x", host="c"), host="c")
-    await office.gossip.learn(news, "a")
+    await office.hear(news, "a")
     await office.eventually_told("b", news)
     assert news not in office.slices("a")
 
@@ -117,7 +134,7 @@ async def test_a_relayed_slice_is_told_to_others_than_its_teller(office: Office)
 async def test_a_slice_that_is_not_taken_is_not_passed_on(office: Office, part: Slice) -> None:
     for host in ("a", "b"):
         await office.meet(host)
-    await office.gossip.learn(part, "a")
+    await office.hear(part, "a")
     await office.eventually_told("b", await office.change())
     assert part.host not in office.replica.registry
     assert part not in office.slices("b")
@@ -135,7 +152,7 @@ async def test_a_slice_is_passed_on_when_the_link_to_its_host_is_lost(office: Of
     await office.meet("a", "c")
     await office.meet("c")
     news = a_slice(host="c")
-    await office.gossip.learn(news, "c")
+    await office.hear(news, "c")
     await office.eventually_told("a", await office.change())
     assert news not in office.slices("a")
     office.gossip.compare("a", Summary(("b",)))
@@ -146,7 +163,7 @@ async def test_a_newer_slice_of_this_host_is_outdone_and_all_are_told(office: Of
     await office.meet("a")
     await office.change()
     panes = office.replica.own.panes
-    await office.gossip.learn(a_slice(host="hub", epoch=41, counter=7), "b")
+    await office.hear(a_slice(host="hub", epoch=41, counter=7), "b")
     assert (office.replica.own.version.epoch, office.replica.own.panes) == (42, panes)
     await office.eventually_told("a", office.replica.own)
 
@@ -222,3 +239,61 @@ async def test_a_resync_makes_good_what_was_lost(office: Office) -> None:
     await office.eventually_sent("a", Summary(("a",), {"hub": own.version}))
     office.gossip.compare("a", Summary(slices={"hub": Version(0, 0, "")}))
     await office.eventually_told("a", own)
+
+
+@pytest.fixture
+def worker(tmp_path: Path, office: Office) -> HostKey:
+    """Return the key of host ``c``, which is pinned."""
+    make_key(tmp_path / "worker")
+    key = HostKey(tmp_path / "worker")
+    office.identities.files.pin(tmp_path / "authorized_keys", Pin("c", key.public), "/x/agentmesh wire --peer c")
+    return key
+
+
+async def test_a_relayed_slice_of_a_pinned_host_is_taken_with_its_signature_alone(
+    office: Office, worker: HostKey, tmp_path: Path
+) -> None:
+    await office.identities.refresh()
+    await office.meet("a")
+    forged, true = a_slice(host="c", epoch=9), a_slice(host="c", epoch=1)
+    make_key(tmp_path / "liar")
+    text = slice_text(true)
+    for seal in (
+        UNSIGNED,
+        HostKey(tmp_path / "liar").seal(slice_text(forged)),
+        Seal(slice_text(forged), worker.public, worker.seal(text).signature),
+    ):
+        await office.hear(forged, "b", seal)
+        assert "c" not in office.replica.registry
+    await office.hear(true, "b", worker.seal(text))
+    assert office.replica.registry["c"] == true
+    await office.eventually_sent("a", SliceNews(true, worker.seal(text)))
+
+
+async def test_a_wrong_signature_is_refused_though_nothing_is_pinned(office: Office, tmp_path: Path) -> None:
+    make_key(tmp_path / "any")
+    seal = HostKey(tmp_path / "any").seal(b"something else")
+    part = a_slice(host="c")
+    await office.hear(part, "c", Seal(slice_text(part), seal.key, seal.signature))
+    assert "c" not in office.replica.registry
+
+
+async def test_what_was_taken_on_trust_is_forgotten_when_a_pin_says_otherwise(office: Office, worker: HostKey) -> None:
+    forged, kept = a_slice(host="c", epoch=9), a_slice(host="b")
+    for part in (forged, kept):
+        await office.hear(part, "a")
+    changed = await office.identities.refresh()
+    await office.replica.reconsider(changed)
+    assert office.replica.registry.keys() == {"hub", "b"}
+    true = a_slice(host="c", epoch=1)
+    await office.hear(true, "a", worker.seal(slice_text(true)))
+    assert office.replica.registry["c"] == true
+
+
+async def test_a_lie_about_this_host_does_not_use_up_its_numbers(office: Office) -> None:
+    before = office.replica.own.version
+    highest = a_slice(host="hub", epoch=LAST_ORDINAL - 1)
+    await office.hear(highest, "b")
+    assert office.replica.own.version == before
+    await office.hear(highest, "b", office.identities.seal(slice_text(highest)))
+    assert office.replica.own.version.epoch == LAST_ORDINAL

@@ -9,7 +9,9 @@ import pytest
 
 from agentmesh.core.address import Address
 from agentmesh.core.delivery import Event, IllegalEvent, State
-from agentmesh.core.model import Letter, Message
+from agentmesh.core.identity import UNSIGNED, Seal
+from agentmesh.core.model import HERE, Letter, Message, Origin
+from agentmesh.core.wire import slice_text
 from agentmesh.store import inbox, outbox, retention, slices
 from agentmesh.store.migrations import migrate
 from tests.core.examples import NOW, a_message, a_pane, a_receipt, a_slice
@@ -207,6 +209,14 @@ def test_a_step_in_turn_waits_for_older_messages_to_the_same_address(connection:
     assert inbox.advance(connection, newer, Event.PASTE, NOW, in_turn=True).state is State.PASTING
 
 
+def test_it_is_kept_where_a_message_came_from(connection: sqlite3.Connection) -> None:
+    origin = Origin("worker", "pinned")
+    inbox.store(connection, a_message(1), NOW, origin)
+    inbox.store(connection, a_message(1), NOW, Origin("liar", "claimed"))
+    inbox.accept_and_store(connection, a_message(2), NOW)
+    assert [letter.origin for letter in inbox.listed(connection)] == [origin, HERE]
+
+
 # Slices.
 
 
@@ -214,12 +224,15 @@ def test_the_newest_slice_of_each_host_is_kept_until_it_is_forgotten(connection:
     hub = a_slice(a_pane(role="old"))
     newer = a_slice(a_pane(role="new"), counter=1)
     worker = a_slice(host="worker")
-    for part in (hub, worker, newer):
-        slices.keep(connection, part)
-    assert sorted(slices.load(connection), key=lambda part: part.host) == [newer, worker]
+    signed = Seal(
+        b' {"host":"worker","colour":"red",' + slice_text(worker).removeprefix(b'{"host":"worker",'), "k", "s"
+    )
+    for part, seal in ((hub, UNSIGNED), (worker, signed), (newer, UNSIGNED)):
+        slices.keep(connection, part, seal)
+    assert sorted(slices.load(connection), key=lambda kept: kept[0].host) == [(newer, UNSIGNED), (worker, signed)]
     slices.forget(connection, "worker")
     slices.forget(connection, "nowhere")
-    assert slices.load(connection) == [newer]
+    assert slices.load(connection) == [(newer, UNSIGNED)]
 
 
 def test_an_epoch_is_never_given_twice(connection: sqlite3.Connection) -> None:

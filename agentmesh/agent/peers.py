@@ -1,0 +1,270 @@
+"""What `agentmesh peers` asks for: who belongs to the mesh, who is let in under which name, and how each answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from agentmesh.adapters.files import PRIVATE_FILE, replace, shown_path
+from agentmesh.adapters.ipc import Request
+from agentmesh.adapters.keys import fingerprint, read_public_key
+from agentmesh.agent.answer import Answer, as_json
+from agentmesh.agent.dialling import PeerStatus
+from agentmesh.agent.identities import Identities
+from agentmesh.agent.links import Links
+from agentmesh.agent.membership import Membership
+from agentmesh.agent.postman import Postman
+from agentmesh.agent.replication import Replica
+from agentmesh.agent.visit import Introduction, visit
+from agentmesh.config import Config, Paths, is_alias, load_peers, with_peer, without_peer
+from agentmesh.core.authorized_keys import forced_command
+from agentmesh.core.identity import Pin
+from agentmesh.core.text import printable
+from agentmesh.core.wire import Hello
+from agentmesh.errors import (
+    AgentmeshError,
+    BadAlias,
+    BadConfiguration,
+    BadKey,
+    NameClash,
+    NotPinned,
+    UnknownPeer,
+    Unreachable,
+    UsageError,
+)
+
+LARGEST_SKEW = 5.0
+"""Seconds that a peer's clock may differ before it is said."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a peer, for `agentmesh peers`."""
+
+    host: str
+    state: str
+    since: int
+    reason: str
+    via: str
+    """The peer through which it is reached meanwhile."""
+    identity: str
+    """``pinned``, ``host key``, ``claimed``; empty when there is no link."""
+    pins: list[str]
+    """Fingerprints of the keys that are pinned to it here."""
+    version: str
+    key: str
+    """The fingerprint of the key that it says it has."""
+    latency: float | None
+    """Seconds, as last measured."""
+
+
+class Peers:
+    """Answers the commands about peers."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        config: Config,
+        alias: str,
+        replica: Replica,
+        links: Links,
+        identities: Identities,
+        membership: Membership,
+        postman: Postman,
+    ) -> None:
+        self._paths = paths
+        self._config = config
+        self._alias = alias
+        self._replica = replica
+        self._links = links
+        self._identities = identities
+        self._membership = membership
+        self._postman = postman
+
+    async def run(self, request: Request, answer: Answer) -> int:
+        """``peers list``, ``add|remove|ping ALIAS…``, ``authorize NAME KEY`` and ``revoke NAME``.
+
+        KEY is a public key's text, or empty: the key that the host itself tells.
+        """
+        match request.words[1:]:
+            case ["list"]:
+                await answer.write_output(as_json(self._list()))
+            case ["add", *aliases] if aliases:
+                return await self._each(aliases, self._add, answer)
+            case ["remove", *aliases] if aliases:
+                return await self._each(aliases, self._remove, answer)
+            case ["ping", *aliases]:
+                return await self._each(aliases or [peer.host for peer in self._list()], self._ping, answer)
+            case ["authorize", name, key]:
+                await answer.write_output(await self._authorize(name, key))
+            case ["revoke", name]:
+                await answer.write_output(await self._revoke(name))
+            case _:
+                raise UsageError(reason="Say list, add, remove, ping, authorize or revoke.", program="agentmesh peers")
+        return 0
+
+    @staticmethod
+    async def _each(aliases: list[str], act: Callable[[str], Awaitable[str]], answer: Answer) -> int:
+        """Do something for each alias, and tell what became of it; the exit code is the worst."""
+        code = 0
+        for alias, done in zip(aliases, await asyncio.gather(*map(act, aliases), return_exceptions=True), strict=True):
+            match done:
+                case str():
+                    await answer.write_output(done)
+                case AgentmeshError():
+                    await answer.write_error(f"peers: {alias}: {done}\n")
+                    code = max(code, done.exit_code)
+                case _:
+                    raise done
+        return code
+
+    def _list(self) -> list[Standing]:
+        statuses = {status.host: status for status in self._links.statuses}
+        return [
+            self._standing(host, statuses.get(host)) for host in [*statuses, *sorted(self._callers - set(statuses))]
+        ]
+
+    @property
+    def _callers(self) -> set[str]:
+        return {host for host in self._identities.hosts if self._links.has_link(host)}
+
+    def _standing(self, host: str, status: PeerStatus | None) -> Standing:
+        conversation = next(iter(self._identities.with_host(host)), None)
+        hello = conversation.peer if conversation else None
+        return Standing(
+            host=host,
+            state=status.state if status else "up",
+            since=status.since if status else 0,
+            reason=status.reason if status else f"it calls, and isn't in peers.conf: `agentmesh peers add {host}`",
+            via=status.via if status else "",
+            identity=conversation.origin.identity if conversation else "",
+            pins=sorted(fingerprint(pin.key) for pin in self._identities.pins if pin.name == host),
+            version=printable(hello.version) if hello else "",
+            key=fingerprint(hello.key) if hello else "",
+            latency=self._links.probes.last.get(host),
+        )
+
+    async def _add(self, alias: str) -> str:
+        """Make a host a peer, when it can be reached and is what its alias says; otherwise nothing is changed."""
+        self._check(alias)
+        peers = load_peers(self._paths)
+        try:
+            introduction = await self._visit(alias)
+        except NameClash as error:
+            if error.facts["name"] in peers:
+                error.facts["remedy"] = "it is a peer already, under its name"
+            raise
+        self._edit_peers(lambda text: with_peer(text, alias))
+        await self._membership.take_up_peers()
+        self._links.dial(alias)
+        skew = introduction.skew
+        warning = f"{alias}: {_skewed(skew)}\n" if abs(skew) > LARGEST_SKEW else ""
+        return f"{alias}: added; {self._described(introduction.hello)}\n{warning}"
+
+    def _described(self, hello: Hello) -> str:
+        key = fingerprint(hello.key)
+        return f"agentmesh {printable(hello.version)}, protocol {hello.oldest} to {hello.newest}" + (
+            f", key {key}" if key else ""
+        )
+
+    async def _remove(self, alias: str) -> str:
+        """Forget a host: its line, its panes, its links, its pins; end the messages that wait for it."""
+        self._check(alias)
+        pinned = any(pin.name == alias for pin in self._identities.pins)
+        known = {*load_peers(self._paths), *self._replica.registry, *self._identities.hosts}
+        if alias not in known and not pinned:
+            raise UnknownPeer(alias=alias)
+        holders = self._links.gossip.holders(alias)
+        self._edit_peers(lambda text: without_peer(text, alias))
+        keys = self._identities.files.unpin(alias)
+        await self._membership.take_up_peers()
+        await self._membership.take_up_keys()
+        await self._identities.cut(alias, f"{self._alias} has removed it from its mesh")
+        ended = await self._postman.give_up(alias)
+        await self._replica.write_files()
+        told = f"{alias}: removed"
+        told += f"; {keys} pinned key{'s' if keys > 1 else ''} revoked" if keys else ""
+        told += (
+            f"; {ended} message{'s' if ended > 1 else ''} for it ended, see `agentmesh outbox --all`" if ended else ""
+        )
+        if holders:
+            told += f". Still its peers: {', '.join(holders)}; run `agentmesh peers remove {alias}` there too"
+        return f"{told}.\n"
+
+    async def _ping(self, alias: str) -> str:
+        """Measure the round trip to a host over the link that there is."""
+        self._check(alias)
+        statuses = {status.host: status for status in self._links.statuses}
+        if alias not in statuses and alias not in self._callers:
+            raise UnknownPeer(alias=alias)
+        if alias not in self._callers:
+            raise Unreachable(host=alias, reason=statuses[alias].reason or statuses[alias].state)
+        seconds = await self._links.probes.probe(alias)
+        conversation = next(iter(self._identities.with_host(alias)), None)
+        if conversation is None or conversation.peer is None:
+            raise Unreachable(host=alias, reason="the link broke just now")
+        skew = conversation.skew
+        clock = _skewed(skew) if abs(skew) > LARGEST_SKEW else f"clock {skew:+.1f} s"
+        known = f"{conversation.origin.identity}, {self._described(conversation.peer)}"
+        return f"{alias}: {seconds * 1000:.1f} ms, {known}, {clock}\n"
+
+    async def _authorize(self, name: str, key: str) -> str:
+        """Pin a key to a host's name; without one, the key that the host tells when it is dialled."""
+        self._check(name)
+        line = read_public_key(key) if key else await self._told_key(name)
+        if line == self._identities.key.public:
+            raise BadKey(reason=f"it is this host's own; give the key.pub of {name}")
+        others = {pin.key for pin in self._identities.files.pins() if pin.name == name} - {line}
+        if others:
+            have = ", ".join(sorted(map(fingerprint, others)))
+            raise BadKey(reason=f"{name} has another, {have}; run `agentmesh peers revoke {name}` first")
+        files = self._identities.files
+        file = files.of_agent if self._config.listen.address else files.of_sshd
+        command = forced_command(str(self._paths.launcher), self._paths.unusual_home, name)
+        is_new = files.pin(file, Pin(name, line), command)
+        await self._membership.take_up_keys()
+        told = f"{name}: {fingerprint(line)} is {'now' if is_new else 'already'} pinned, in {shown_path(file)}\n"
+        if name not in load_peers(self._paths):
+            told += f"{name}: not a peer yet; run `agentmesh peers add {name}`\n"
+        return told
+
+    async def _visit(self, alias: str) -> Introduction:
+        return await visit(alias, self._identities.hello("visit"), self._identities.key.path)
+
+    async def _told_key(self, name: str) -> str:
+        """Return the key that a host says it has, over a connection whose host key SSH has verified."""
+        hello = (await self._visit(name)).hello
+        if not hello.key:
+            raise BadKey(reason=f"{name} doesn't tell its key; give its ~/.agents/key.pub")
+        return read_public_key(hello.key)
+
+    async def _revoke(self, name: str) -> str:
+        """Take back what was pinned to a host's name; its conversations on such a key are cut when this returns."""
+        self._check(name)
+        removed = self._identities.files.unpin(name)
+        await self._membership.take_up_keys()
+        if not removed:
+            raise NotPinned(alias=name)
+        told = f"{name}: revoked; what its key had open is cut\n"
+        if name in load_peers(self._paths):
+            told += f"{name}: this host still dials it; `agentmesh peers remove {name}` ends that too\n"
+        return told
+
+    def _check(self, alias: str) -> None:
+        if not is_alias(alias):
+            raise BadAlias(alias=alias, reason="use letters, digits, '-', '_' and '.', as in ~/.ssh/config")
+        if alias == self._alias:
+            raise BadAlias(alias=alias, reason="it is this host's own name")
+
+    def _edit_peers(self, change: Callable[[str], str]) -> None:
+        """Change peers.conf, whole or not at all; its mode stays, and a link stays one. Raises BadConfiguration."""
+        file = self._paths.peers.resolve()
+        try:
+            before = file.read_text() if file.exists() else ""
+            mode = file.stat().st_mode & 0o777 if file.exists() else PRIVATE_FILE
+            replace(file, change(before).encode(), mode)
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadConfiguration(path=self._paths.peers, reason=error) from error
+
+
+def _skewed(skew: float) -> str:
+    return f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this host's; set one of them right"
