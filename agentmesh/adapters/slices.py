@@ -1,40 +1,58 @@
-"""Slices as the TOML that people and scripts read."""
+"""Slices as the TOML that people and scripts read. Written by hand: thousands of panes must not take seconds."""
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-import tomlkit
-
 from agentmesh.core.model import Pane, Slice
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def render_slices(slices: Iterable[Slice], states: Mapping[str, str]) -> bytes:
     """Return slices as the TOML that people and scripts read; ``states`` says how each host stands."""
-    document = tomlkit.document()
-    document.add(tomlkit.comment("Written by agentmesh; changes are overwritten."))
-    hosts, agents = tomlkit.table(is_super_table=True), tomlkit.table(is_super_table=True)
-    for part in sorted(slices, key=lambda part: part.host):
-        host = tomlkit.table()
-        host.add("version", f"{part.version.epoch}.{part.version.counter}.{part.version.digest}")
-        host.add("time", datetime.fromtimestamp(part.time, UTC))
-        host.add("state", states.get(part.host, ""))
-        hosts.add(part.host, host)
-        for pane in part.panes:
-            if pane.address not in agents:  # two hosts may claim one; the file must stay readable
-                agents.add(pane.address, _render_pane(pane))
-    document.add("slices", hosts)
-    document.add("agents", agents)
-    return tomlkit.dumps(document).encode()
+    ordered = sorted(slices, key=lambda part: part.host)
+    panes: dict[str, Pane] = {}
+    for pane in (pane for part in ordered for pane in part.panes):
+        panes.setdefault(pane.address, pane)  # two hosts may claim one; the file must stay readable
+    lines = ["# Written by agentmesh; changes are overwritten."]
+    for part in ordered:
+        lines += _host_lines(part, states.get(part.host, ""))
+    for pane in panes.values():
+        lines += _pane_lines(pane)
+    return "\n".join([*lines, ""]).encode()
 
 
-def _render_pane(pane: Pane) -> tomlkit.items.Table:
-    table = tomlkit.table()
+def _host_lines(part: Slice, state: str) -> Iterator[str]:
+    version = part.version
+    moment = datetime.fromtimestamp(part.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    yield from ("", f"[slices.{_key(part.host)}]")
+    yield f"version = {_text(f'{version.epoch}.{version.counter}.{version.digest}')}"
+    yield f"time = {moment}"
+    yield f"state = {_text(state)}"
+
+
+def _pane_lines(pane: Pane) -> Iterator[str]:
+    yield from ("", f"[agents.{_key(pane.address)}]")
     for name in ("host", "target", "session", "window", "role", "scope", "pane", "command", "cwd", "program"):
-        table.add(name, getattr(pane, name))
+        yield f"{name} = {_text(getattr(pane, name))}"
     if pane.handle:
-        table.add("handle", pane.handle)
+        yield f"handle = {_text(pane.handle)}"
     if pane.server != "default":
-        table.add("server", pane.server)
+        yield f"server = {_text(pane.server)}"
     if pane.formerly:
-        table.add("formerly", list(pane.formerly))
-    return table
+        yield f"formerly = [{', '.join(map(_text, pane.formerly))}]"
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _text(name)
+
+
+def _text(text: str) -> str:
+    r"""Return a text as TOML's basic string: JSON's, but that TOML escapes DEL, too (TOML 1.0, "String").
+
+    >>> _text('a "b"\n')
+    '"a \\"b\\"\\n"'
+    """
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
