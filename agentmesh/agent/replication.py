@@ -11,7 +11,7 @@ from agentmesh.adapters.slices import render_slices
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
 from agentmesh.core.model import Pane, Slice, Version
-from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice
+from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice, rightful
 from agentmesh.errors import AgentmeshError
 from agentmesh.store import slices
 from agentmesh.store.database import Database
@@ -69,9 +69,13 @@ class Replica:
 
     async def publish(self, panes: tuple[Pane, ...]) -> bool:
         """Make what a scan found this host's slice; returns whether it is news."""
-        part = next_slice(self.own, panes, int(time.time()))
+        offered = rightful(panes, self._alias, self._members)
+        part = next_slice(self.own, offered, int(time.time()))
         if part is self.own:
             return False
+        if left_out := {pane.address for pane in panes} - {pane.address for pane in offered}:
+            addresses = ", ".join(sorted(left_out))
+            log.warning("left out: these addresses belong to another host; rename their session", addresses=addresses)
         await self._keep(part)
         return True
 
@@ -83,7 +87,7 @@ class Replica:
         if part.host not in self._members:
             log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source)
             return
-        if not is_sound(part):
+        if not is_sound(part, self._members):
             log.warning(
                 "slice ignored: it speaks for another host, or holds what no tmux says", host=part.host, peer=source
             )
@@ -96,7 +100,7 @@ class Replica:
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         gone = {host: f"stale since {moment}" for host, state in self.states.items() if state.startswith("live")}
         live = {host: f"live via {peer}" if peer else "live" for host, peer in ways.items()}
-        states = {host: state for host, state in (self.states | gone).items() if host in self._members} | live
+        states = {host: state for host, state in (self.states | gone | live).items() if host in self._members}
         if states != self.states:
             self.states = states
             self._changed.set()
