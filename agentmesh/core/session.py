@@ -3,7 +3,11 @@
 import msgspec
 
 from agentmesh.core.model import Message, Receipt, Slice
+from agentmesh.core.text import printable
 from agentmesh.core.wire import SUMMARIES, Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews, Summary, Withdraw
+
+LONGEST_REASON = 300
+"""Characters of what a peer says before it goes; it is shown to people."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -95,7 +99,7 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         case ReceiptNews(receipt) if receipt.host == session.peer.host:
             return session, [Record(receipt)]
         case Bye(reason):
-            return session, [Close(f"{session.peer.host} said: {reason}")]
+            return session, [Close(f"{session.peer.host} said: {printable(reason)[:LONGEST_REASON]}")]
         case Hello():
             return session, [Close("a second hello")]
         case _:

@@ -16,7 +16,12 @@ SUMMARIES = 2
 """The protocol from which on summaries are sent, and slices relayed."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
-Count = Annotated[int, msgspec.Meta(ge=0)]
+MOST_HOSTS = 16_384
+"""Hosts that one summary may name; more than any mesh has."""
+HostName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")]
+"""An alias, as self.conf takes it."""
+ShortText = Annotated[str, msgspec.Meta(max_length=200)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """It also names a file: no other characters may come off the wire."""
 CHUNK = 256 * 1024
@@ -28,12 +33,12 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """The first frame of each side."""
 
     KIND: ClassVar[int] = 1
-    host: str
-    version: str
+    host: HostName
+    version: ShortText
     """The sender's agentmesh version, for people."""
-    oldest: int = OLDEST_PROTOCOL
-    newest: int = NEWEST_PROTOCOL
-    channel: str = "link"
+    oldest: Count = OLDEST_PROTOCOL
+    newest: Count = NEWEST_PROTOCOL
+    channel: ShortText = "link"
     """``link`` for the conversation that lasts, ``drop`` for one file."""
 
 
@@ -118,9 +123,9 @@ class Summary(msgspec.Struct, frozen=True):
     """What the sender holds and whom it reaches; it is sent what it lacks."""
 
     KIND: ClassVar[int] = 12
-    links: tuple[str, ...] = ()
+    links: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_HOSTS)] = ()
     """The hosts that it has links to."""
-    slices: dict[str, Version] | None = None
+    slices: Annotated[dict[str, Version], msgspec.Meta(max_length=MOST_HOSTS)] | None = None
     """The version of each host's slice; None when the links alone have changed."""
 
 
@@ -176,6 +181,11 @@ class Decoder:
     def pending(self) -> bytes:
         """The bytes of a frame that isn't whole yet."""
         return bytes(self._pending)
+
+    @property
+    def is_amid_frame(self) -> bool:
+        """Whether a frame has begun that isn't whole yet."""
+        return bool(self._pending)
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that are whole now. Raises ProtocolError; nothing can be decoded after that."""

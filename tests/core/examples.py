@@ -170,3 +170,19 @@ receipts = st.builds(
     screen=st.lists(texts, max_size=3).map(tuple),
     note=texts,
 )
+frames: st.SearchStrategy[Frame] = st.one_of(
+    st.builds(Hello, host=names.map("h{}".format), version=texts, oldest=numbers, newest=numbers, channel=texts),
+    st.builds(SliceNews, slices),
+    st.builds(Deliver, messages, st.integers(0, 10**6)),
+    st.builds(Withdraw, messages),
+    st.builds(ReceiptNews, receipts),
+    st.builds(Offer, sender=texts, name=texts, size=numbers, sha256=st.tuples(ids, ids).map("".join)),
+    st.builds(Ready, numbers),
+    st.builds(Chunk, st.binary()),
+    st.builds(Dropped, texts),
+    st.builds(Refusal, texts),
+    st.builds(Bye, texts),
+    st.builds(
+        Summary, st.lists(texts, max_size=3).map(tuple), st.none() | st.dictionaries(texts, versions, max_size=3)
+    ),
+)

@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentmesh.core.session import (
     Accept,
@@ -18,7 +20,8 @@ from agentmesh.core.session import (
     receive,
 )
 from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews, Summary, Withdraw
-from tests.core.examples import a_message, a_receipt, a_slice
+from tests.core.examples import a_message, a_receipt, a_slice, frames
+from tests.fuzz.decoder import converse
 
 HELLO = Hello(host="worker", version="1")
 FRESH = Session(own=Hello(host="hub", version="1"))
@@ -79,11 +82,17 @@ def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
         (Chunk(b"x"), []),
         (Ready(0), []),
         (Bye("I am leaving"), [Close("worker said: I am leaving")]),
+        (Bye("\x1b[31mred\n" + "x" * 1000), [Close("worker said: [31mred " + "x" * 292)]),
         (HELLO, [Close("a second hello")]),
     ],
 )
 def test_a_frame_of_a_known_peer_is_a_command(frame: Frame, commands: list[Command]) -> None:
     assert receive(GREETED, frame) == (GREETED, commands)
+
+
+@given(st.sampled_from([FRESH, GREETED, msgspec.structs.replace(FRESH, expected="worker")]), st.lists(frames))
+def test_any_frames_in_any_order_are_commands_that_are_well_formed(session: Session, heard: list[Frame]) -> None:
+    converse(session, heard)
 
 
 def _closing(commands: list[Command]) -> str:
