@@ -3,14 +3,16 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Protocol, assert_never
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Protocol, assert_never
 
 import msgspec
 
 from agentmesh import __version__
 from agentmesh.adapters import ssh
+from agentmesh.agent.callers import Callers
 from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
@@ -43,7 +45,10 @@ class Mailroom(Protocol):
     """Who handles messages and files: the postman and the drops behind it."""
 
     async def accept(self, message: Message, patience: int, reply: "Reply") -> None:
-        """Take in a message of a peer, deliver it, and reply with its receipts."""
+        """Take in a message of a peer, deliver it, and reply with its receipts.
+
+        Returns when it has ended, or may wait.
+        """
 
     async def take_back(self, message: Message, reply: "Reply") -> None:
         """End a peer's message that nothing has been typed of, and reply with its receipt."""
@@ -61,8 +66,8 @@ class Mailroom(Protocol):
 class Reply(Protocol):
     """The way back to the peer that sent a message."""
 
-    def __call__(self, receipt: Receipt) -> Awaitable[None]:
-        """Send a receipt."""
+    def __call__(self, receipt: Receipt) -> None:
+        """Send a receipt, without waiting until it is read."""
 
 
 class _Peer:
@@ -87,6 +92,7 @@ class Links:
         self._connections: dict[str, ssh.Connection] = {}
         self._streams: dict[str, list[FrameStream]] = {}
         self._linked = asyncio.Condition()
+        self._callers = Callers()
         self.gossip = Gossip(alias, replica, tasks, self._send_over_link)
 
     @property
@@ -169,10 +175,9 @@ class Links:
 
     async def serve(self, reader: Reader, writer: Writer, begun: bytes = b"") -> None:
         """Hold the conversation with a peer that has called."""
-        stream = FrameStream(reader, writer)
+        stream = FrameStream(reader, writer, begun)
         with supervised("conversation failed"):
             try:
-                stream = FrameStream(reader, writer, begun)
                 await self._converse(stream, expected=None)
             except (AgentmeshError, OSError) as error:
                 log.warning("conversation ended", reason=error)
@@ -237,25 +242,30 @@ class Links:
     async def _converse(self, stream: FrameStream, expected: str | None) -> None:
         """Hold a conversation to its end."""
         session = Session(own=self._hello(), expected=expected)
-        for command in conversation.opening(session):
-            await self._perform(command, stream)
-        frame = await _first(stream)
-        try:
-            while frame is not None:
-                session, commands = conversation.receive(session, frame)
-                for command in commands:
-                    if isinstance(command, Greet) and command.channel == "drop":
-                        await self._mailroom.take_drop(stream)
-                        return
+        with ExitStack() as counted:
+            try:
+                if expected is None:
+                    counted.enter_context(self._callers.calling())
+                for command in conversation.opening(session):
                     await self._perform(command, stream)
-                frame = await stream.read()
-        except (LinkRefused, ProtocolError) as error:
-            with suppress(OSError):
-                await stream.send(Bye(str(error.facts["reason"])))
-            raise
-        finally:
-            if session.peer is not None:
-                await self._unregister(session.peer.host, stream)
+                frame = await _first(stream)
+                while frame is not None:
+                    session, commands = conversation.receive(session, frame)
+                    for command in commands:
+                        if isinstance(command, Greet) and expected is None:
+                            counted.enter_context(self._callers.named(command.host))
+                        if isinstance(command, Greet) and command.channel == "drop":
+                            await self._mailroom.take_drop(stream)
+                            return
+                        await self._perform(command, stream)
+                    frame = await stream.read()
+            except (LinkRefused, ProtocolError) as error:
+                with suppress(OSError):
+                    await stream.send(Bye(str(error.facts["reason"])))
+                raise
+            finally:
+                if session.peer is not None:
+                    await self._unregister(session.peer.host, stream)
 
     async def _perform(self, command: Command, stream: FrameStream) -> None:
         match command:
@@ -268,11 +278,11 @@ class Links:
             case Compare(host, summary):
                 self.gossip.compare(host, summary)
             case Accept(message, patience):
-                reply = self._reply(stream)
-                self._tasks.start_supervised(f"message {message.id}", self._mailroom.accept(message, patience, reply))
+                accept = partial(self._mailroom.accept, message, patience, self._reply(stream))
+                await self._work(f"message {message.id}", accept, stream)
             case TakeBack(message):
-                reply = self._reply(stream)
-                self._tasks.start_supervised(f"withdraw {message.id}", self._mailroom.take_back(message, reply))
+                take_back = partial(self._mailroom.take_back, message, self._reply(stream))
+                await self._work(f"withdraw {message.id}", take_back, stream)
             case Record(receipt):
                 await self._mailroom.record(receipt)
             case Close(reason):
@@ -280,11 +290,17 @@ class Links:
             case _:
                 assert_never(command)
 
+    async def _work(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], stream: FrameStream) -> None:
+        """Work on a message, beside others of the conversation, as soon as there is room for it."""
+        await stream.work.acquire()
+        task = self._tasks.start_supervised(name, work())
+        task.add_done_callback(lambda _: stream.work.release())
+
     @staticmethod
     def _reply(stream: FrameStream) -> Reply:
-        async def reply(receipt: Receipt) -> None:
+        def reply(receipt: Receipt) -> None:
             try:
-                await stream.send(ReceiptNews(receipt))
+                stream.answer(ReceiptNews(receipt))
             except OSError:
                 log.info("receipt not sent: the link is gone", message=receipt.id)
 
