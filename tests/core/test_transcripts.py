@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agentmesh.core.session import Accept, Close, Compare, Greet, Learn, Record, Session, TakeBack, opening, receive
+from agentmesh.core.session import Accept, Close, Compare, Greet, Learn, Record, Session, TakeBack, receive
 from agentmesh.core.wire import (
     NEWEST_PROTOCOL,
     Bye,
@@ -61,10 +61,9 @@ def test_a_transcript_is_a_whole_conversation(path: Path) -> None:
 @pytest.mark.parametrize(("by", "to"), [(CALLER, ANSWERER), (ANSWERER, CALLER)])
 def test_each_frame_of_a_link_means_what_it_meant(path: Path, by: str, to: str) -> None:
     session = Session(own=Hello(host=to, version="later"))
-    assert opening(session)
     for frame in said(path, "link", by):
         session, commands = receive(session, frame)
-        assert [type(command) for command in commands] == [MEANINGS[type(frame)]], frame
+        assert MEANINGS[type(frame)] in {type(command) for command in commands}, frame
     assert session.peer is not None
     assert session.peer.host == by
 
