@@ -16,9 +16,10 @@ from agentmesh.agent.pane_queues import STALE_SECONDS, PaneQueues, found
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Entry
+from agentmesh.core.address import Address
 from agentmesh.core.delivery import Event, State, is_end
 from agentmesh.core.model import Letter, Message, Receipt
-from agentmesh.core.registry import is_address
+from agentmesh.core.registry import LONGEST_ADDRESS, is_address
 from agentmesh.core.text import LARGEST_BODY
 from agentmesh.errors import AgentmeshError
 from agentmesh.store import inbox, outbox, retention
@@ -236,9 +237,9 @@ def _unfit(message: Message) -> str:
 
 
 def _failed(message: Message, detail: str) -> Receipt:
-    """Return the receipt of a message that isn't on disk here."""
-    state = State.FAILED
-    return Receipt(id=message.id, to=message.to, host=message.host, state=state, time=_now(), detail=detail)
+    """Return the receipt of a message that isn't on disk here; its names may be of any length."""
+    to, host = Address(message.to[:LONGEST_ADDRESS]), message.host[:LONGEST_ADDRESS]
+    return Receipt(id=message.id, to=to, host=host, state=State.FAILED, time=_now(), detail=detail)
 
 
 def _now() -> int:

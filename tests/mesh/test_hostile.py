@@ -247,7 +247,7 @@ def test_a_flood_holds_nobody_else_up(town: Town, name: str) -> None:
 
 def test_who_reads_no_answer_is_cut(town: Town) -> None:
     with town.besieged(), Stranger(town.left) as stranger:
-        flood = Flood(stranger, deliveries("no address: " + "x" * 200_000, 1000), reads=False)
+        flood = Flood(stranger, deliveries("no address: " + "x" * 5000, 100_000), reads=False)
         flood.start()
         eventually(lambda: flood.cut, "it is cut", lambda: (flood.sent, town.left.log[-3000:]))
         town.said("conversation cut reason=.*unread")
