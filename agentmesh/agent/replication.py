@@ -100,7 +100,7 @@ class Replica:
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         gone = {host: f"stale since {moment}" for host, state in self.states.items() if state.startswith("live")}
         live = {host: f"live via {peer}" if peer else "live" for host, peer in ways.items()}
-        states = {host: state for host, state in (self.states | gone | live).items() if host in self._members}
+        states = {host: state for host, state in (self.states | gone).items() if host in self._members} | live
         if states != self.states:
             self.states = states
             self._changed.set()
