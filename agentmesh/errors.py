@@ -81,6 +81,10 @@ class Unreachable(AgentmeshError):
     """{host} can't be reached: {reason}."""
 
 
+class NotAdmitted(Unreachable):
+    """{host} can't be reached: {reason}."""
+
+
 class ProtocolError(AgentmeshError):
     """The other side speaks something that isn't the agentmesh protocol: {reason}."""
 

@@ -11,7 +11,7 @@ import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
 from agentmesh.adapters.files import replace
-from agentmesh.errors import BadConfiguration, Unreachable
+from agentmesh.errors import BadConfiguration, NotAdmitted, Unreachable
 
 if TYPE_CHECKING:
     from asyncssh.channel import SSHChannel
@@ -24,6 +24,8 @@ CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
 KEEPALIVE_MISSES = 3
 _LONGEST_COMPLAINT = 300
+_NOT_FOUND = 127
+"""What a POSIX shell exits with when there is no such program."""
 _DEFAULTS = Path(__file__).with_name("ssh_defaults.conf")
 
 
@@ -79,7 +81,7 @@ class Connection:
     def __init__(self, alias: str, connection: asyncssh.SSHClientConnection) -> None:
         self._alias = alias
         self._connection = connection
-        self._complaints: asyncssh.SSHReader[bytes] | None = None
+        self._link: tuple[asyncssh.SSHWriter[bytes], asyncssh.SSHReader[bytes]] | None = None
 
     async def open_conversation(self) -> tuple[SshReader, SshWriter]:
         """Start ``agentmesh wire`` on the far side, or, where an agent itself listens, ask for its subsystem.
@@ -93,19 +95,34 @@ class Connection:
                 streams = await self._connection.open_session(subsystem=SUBSYSTEM, encoding=None, request_pty=False)
         except (asyncssh.Error, OSError) as error:
             raise Unreachable(host=self._alias, reason=f"it doesn't offer a conversation ({error})") from error
-        writer, reader, self._complaints = streams
+        writer, reader, errors = streams
+        self._link = self._link or (writer, errors)
         return SshReader(reader), SshWriter(writer)
 
+    def abort(self) -> None:
+        """End it at once; what is still to be sent is lost."""
+        self._connection.abort()
+
     async def complaint(self) -> str:
-        """Return what the far side has written to standard error, at most a line or two."""
-        if self._complaints is None:
+        """Return what the far side has written to standard error in the first conversation, at most a line or two."""
+        if self._link is None:
             return ""
+        writer, errors = self._link
         try:
             async with asyncio.timeout(1):
-                raw = await self._complaints.read(_LONGEST_COMPLAINT)
+                raw = await errors.read(_LONGEST_COMPLAINT)
         except (TimeoutError, asyncssh.Error, OSError):
             return ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await writer.channel.wait_closed()
         return " ".join(raw.decode(errors="replace").split())
+
+    @property
+    def found_no_program(self) -> bool:
+        """Whether the far side's shell has not found the program, by the first conversation's end."""
+        channel = self._link[0].channel if self._link else None
+        return isinstance(channel, asyncssh.SSHClientChannel) and channel.get_exit_status() == _NOT_FOUND
 
 
 @asynccontextmanager
@@ -127,10 +144,10 @@ async def dialled(alias: str) -> AsyncIterator[Connection]:
         )
     except asyncssh.HostKeyNotVerifiable as error:
         reason = f"its host key is not trusted ({error}). Connect once by hand: ssh {alias} true"
-        raise Unreachable(host=alias, reason=reason) from error
+        raise NotAdmitted(host=alias, reason=reason) from error
     except asyncssh.PermissionDenied as error:
         reason = f"it takes none of our keys ({error.reason}). See that this works: ssh -o BatchMode=yes {alias} true"
-        raise Unreachable(host=alias, reason=reason) from error
+        raise NotAdmitted(host=alias, reason=reason) from error
     except TimeoutError as error:
         raise Unreachable(host=alias, reason=f"no answer within {CONNECT_SECONDS} s") from error
     except (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:

@@ -10,6 +10,7 @@ import msgspec
 
 from agentmesh.adapters import files, ipc, ssh
 from agentmesh.adapters.tmux import socket_folder
+from agentmesh.agent import waking
 from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
@@ -131,6 +132,8 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
+        agent.tasks.start("check links", agent.links.keep_checking())
+        agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         agent.links.dial()
         log.info("agent is running", home=paths.home, pid=os.getpid())

@@ -34,6 +34,9 @@ ENDED_SECONDS = 90.0
 class Carrier(Protocol):
     """What brings frames to other hosts."""
 
+    def dial(self, host: str) -> None:
+        """Dial a host at once, if there is no link to it, instead of when that is due."""
+
     async def reach(self, host: str) -> None:
         """Have a link to a host, dialling it if need be. Raises Unreachable."""
 
@@ -204,7 +207,9 @@ class Courier:
     async def _enter_lane(self, lane: AsyncExitStack, message: Message, carrier: Carrier) -> None:
         """Wait for a message's turn; one that can't wait has its turn soon, or never."""
         turn = self._lanes.setdefault((message.host, message.to), asyncio.Lock())
-        if not message.expires:
+        if message.expires:
+            carrier.dial(message.host)
+        else:
             await carrier.reach(message.host)
         async with asyncio.timeout(None if message.expires else STORED_SECONDS):
             await lane.enter_async_context(turn)

@@ -75,6 +75,10 @@ class Gossip:
             await asyncio.sleep(interval)
             self.summarise()
 
+    def neighbours_of(self, host: str) -> list[str]:
+        """Return the neighbours that say they have a link to a host."""
+        return sorted(near for near, ear in self._ears.items() if host in ear.neighbour.links)
+
     async def learn(self, part: Slice, source: str) -> None:
         """Take in a slice that a neighbour has sent."""
         if ear := self._ears.get(source):

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from agentmesh.agent.conversations import Reply
 from agentmesh.agent.courier import Carrier, Courier
 from agentmesh.agent.drops import Drops
-from agentmesh.agent.links import Reply
 from agentmesh.agent.pane_queues import STALE_SECONDS, PaneQueues, found
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks

@@ -183,7 +183,8 @@ async def _report(receipt: Receipt, match: Match, body: str, words: Words, answe
     if exit_code(receipt.state) == 0:
         target = without_controls(receipt.target or pane.target)
         queued = "" if is_end(receipt.state) else "queued "
-        await answer.write_output(f"{queued}→ {pane.address} ({pane.host}[{target}]): {body}\n")
+        via = f" via {receipt.via}" if receipt.via else ""
+        await answer.write_output(f"{queued}→ {pane.address} ({pane.host}[{target}]{via}): {body}\n")
         if receipt.note:
             await answer.write_error(f"notify-pane: {pane.address}: {without_controls(receipt.note)}.\n")
         return

@@ -86,6 +86,8 @@ class FrameStream:
         self._frames: deque[Frame] = deque()
         self._sending = asyncio.Lock()
         self._is_over = False
+        self.closed = asyncio.Event()
+        """Set when this side has ended the conversation."""
         self.work = asyncio.Semaphore(limits.in_work)
         """Room for messages that are worked on."""
 
@@ -100,12 +102,17 @@ class FrameStream:
     async def send(self, frame: Frame) -> None:
         """Send a frame when those before it have been read. Raises ProtocolError; OSError when the stream breaks."""
         self._check()
-        data = encode(frame)
-        async with self._sending:
-            self._check()
-            await self._drain()  # whoever sent before may have been cancelled
-            self._writer.write(data)
-            await self._drain()
+        await self._send(encode(frame))
+
+    async def read_bytes(self) -> bytes:
+        """Return bytes as they come, empty at the end. Raises ProtocolError when some came before they were awaited."""
+        if self._frames or self._decoder.is_amid_frame:
+            raise ProtocolError(reason="the peer spoke before it was answered")
+        return await self._reader.read(READ_SIZE)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are. Raises OSError when the stream is broken."""
+        await self._send(data)
 
     def answer(self, frame: Frame) -> None:
         """Send a small frame without waiting: what a peer has asked for must not wait until it reads.
@@ -121,6 +128,7 @@ class FrameStream:
         """End the conversation; who doesn't read the rest soon won't get it."""
         self._is_over = True
         self._writer.close()
+        self.closed.set()
         asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._writer.transport.abort)
 
     async def _fill(self) -> None:
@@ -143,6 +151,13 @@ class FrameStream:
                     raise ProtocolError(reason="it ended in the middle of a frame")
                 return
             self._frames.extend(self._decoder.feed(data))
+
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            self._check()
+            await self._drain()  # whoever sent before may have been cancelled
+            self._writer.write(data)
+            await self._drain()
 
     async def _drain(self) -> None:
         """Wait until what was sent is read, but for a little."""

@@ -25,6 +25,7 @@ class Peer(msgspec.Struct):
     state: str
     since: int
     reason: str = ""
+    via: str = ""
 
 
 class Status(msgspec.Struct):
@@ -66,7 +67,8 @@ def status(json: bool = typer.Option(False, "--json", help="Print it as JSON."))
         return
     table = Table("peer", "state", "since", "", box=None, pad_edge=False)
     for peer in now.peers:
-        table.add_row(peer.host, peer.state, _ago(peer.since), escape(peer.reason))
+        state = f"{peer.state}, reached via {peer.via}" if peer.via else peer.state
+        table.add_row(peer.host, state, _ago(peer.since), escape(peer.reason))
     screen.print(table)
 
 

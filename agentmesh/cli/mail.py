@@ -41,7 +41,8 @@ def list_outbox(
     for letter in ask_for(list[Letter], "outbox", "all" if ended else "list"):
         message, receipt = letter.message, letter.receipt
         why = receipt.readiness or receipt.detail
-        state = f"{receipt.state}: {why}" if why else str(receipt.state)
+        state = f"{receipt.state} via {receipt.via}" if receipt.via else str(receipt.state)
+        state = f"{state}: {why}" if why else state
         table.add_row(*map(escape, (message.id[:8], _when(message.sent), message.to, state, _first_line(message.body))))
     console().print(table)
 

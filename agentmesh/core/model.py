@@ -126,6 +126,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something the sender should know although the message went through: a new name, a body sent as a file."""
     drops: tuple[Drop, ...] = ()
     """The files that were dropped with the message, as its sender's host notes them."""
+    via: str = ""
+    """The host over which it was heard, as the sender's host notes it; empty when the pane's host said so itself."""
 
 
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,10 +4,14 @@ import msgspec
 
 from agentmesh.core.model import Message, Receipt, Slice
 from agentmesh.core.text import printable
-from agentmesh.core.wire import SUMMARIES, Bye, Deliver, Frame, Hello, ReceiptNews, SliceNews, Summary, Withdraw
+from agentmesh.core.wire import Bye, Deliver, Frame, Hello, Invite, Ping, ReceiptNews, SliceNews, Summary, Withdraw
 
 LONGEST_REASON = 300
 """Characters of what a peer says before it goes; it is shown to people."""
+CHANNELS = frozenset({"link", "drop"})
+"""What a conversation between two hosts is for."""
+DIRECT_CHANNELS = frozenset({"answer", "relay", "relayed"})
+"""What only a conversation is for that goes through no other host: so no relay leads over a relay."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -19,10 +23,7 @@ class Send(msgspec.Struct, frozen=True):
 class Greet(msgspec.Struct, frozen=True):
     """The peer has said who it is, and what the conversation is for."""
 
-    host: str
-    channel: str
-    summarises: bool
-    """Whether it sends summaries."""
+    peer: Hello
 
 
 class Learn(msgspec.Struct, frozen=True):
@@ -60,54 +61,89 @@ class Record(msgspec.Struct, frozen=True):
     receipt: Receipt
 
 
+class Visit(msgspec.Struct, frozen=True):
+    """Open a conversation on the connection to the peer, and begin it with its ticket."""
+
+    host: str
+    ticket: str
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The peer has answered a ping."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Send nothing more in the conversation but a bye: the peer sends nothing more, and awaits it."""
+
+
 class Close(msgspec.Struct, frozen=True):
     """End the conversation, and say why."""
 
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Close
+Command = Send | Greet | Learn | Compare | Accept | TakeBack | Record | Visit | Answered | Part | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Where the conversation with one peer stands."""
 
     own: Hello
+    begins: bool = False
+    """Whether this side has begun it: it speaks first, and says what it is for."""
     expected: str | None = None
-    """The alias that was dialled; None when the peer called."""
+    """The alias that was dialled, or that a relay has named; None when the peer called."""
+    via: str = ""
+    """The host that the conversation goes through; such a one is for messages and files, not for the registry."""
     peer: Hello | None = None
 
 
 def opening(session: Session) -> list[Command]:
     """Return what is done first on a new conversation."""
-    return [Send(session.own)]
+    return [Send(session.own)] if session.begins else []
 
 
 def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     """Return the conversation after a frame of the peer, and what is to be done about it."""
     if session.peer is None:
         return _greeted(session, frame)
+    host = session.peer.host
     match frame:
+        case SliceNews() | Summary() | Invite() if session.via:
+            return session, []
         case SliceNews(news):
-            return session, [Learn(news, session.peer.host)]
+            return session, [Learn(news, host)]
         case Summary() as summary:
-            return session, [Compare(session.peer.host, summary)]
+            return session, [Compare(host, summary)]
         case Deliver(message, patience):
             return session, [Accept(message, patience)]
         case Withdraw(message):
             return session, [TakeBack(message)]
-        case ReceiptNews(receipt) if receipt.host == session.peer.host:
-            return session, [Record(receipt)]
-        case Bye(reason):
-            return session, [Close(f"{session.peer.host} said: {printable(reason)[:LONGEST_REASON]}")]
-        case Hello():
-            return session, [Close("a second hello")]
+        case ReceiptNews(receipt) if receipt.host == host:
+            return session, [Record(msgspec.structs.replace(receipt, via=session.via))]
         case _:
-            return session, []
+            return session, _of_the_conversation(host, frame)
+
+
+def _of_the_conversation(host: str, frame: Frame) -> list[Command]:
+    """Return what is to be done about a frame that concerns the conversation itself, or that has no place in it."""
+    match frame:
+        case Invite(ticket):
+            return [Visit(host, ticket)]
+        case Ping(is_answer):
+            return [Answered() if is_answer else Send(Ping(is_answer=True))]
+        case Bye(reason, awaited):
+            return [Part() if awaited else Close(f"{host} said: {printable(reason)[:LONGEST_REASON]}")]
+        case Hello():
+            return [Close("a second hello")]
+        case _:
+            return []
 
 
 def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     own = session.own
+    if isinstance(frame, Bye) and session.begins:
+        return session, [Close(f"{session.expected} said: {printable(frame.reason)[:LONGEST_REASON]}")]
     if not isinstance(frame, Hello):
         return session, [Close("the first frame was no hello")]
     if frame.newest < own.oldest or frame.oldest > own.newest:
@@ -119,4 +155,11 @@ def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         return session, [
             Close(f"{session.expected} calls itself {frame.host}; its self.conf and peers.conf here differ")
         ]
-    return msgspec.structs.replace(session, peer=frame), [Greet(frame.host, frame.channel, frame.newest >= SUMMARIES)]
+    greeted = msgspec.structs.replace(session, peer=frame)
+    if session.begins:
+        return greeted, [Greet(frame)]
+    if frame.channel in CHANNELS:
+        return greeted, [Send(own), Greet(frame)]
+    if frame.channel in DIRECT_CHANNELS and not session.via:
+        return greeted, [Greet(frame)]
+    return session, [Close(f"a conversation for {frame.channel} is not held here")]

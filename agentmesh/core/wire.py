@@ -11,16 +11,18 @@ from agentmesh.core.model import Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
-NEWEST_PROTOCOL = 2
+NEWEST_PROTOCOL = 3
 SUMMARIES = 2
 """The protocol from which on summaries are sent, and slices relayed."""
+INVITATIONS = 3
+"""The protocol from which on conversations are invited and relayed, and links are pinged and parted from."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
 MOST_HOSTS = 16_384
 """Hosts that one summary may name; more than any mesh has."""
 HostName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")]
 """An alias, as self.conf takes it."""
-ShortText = Annotated[str, msgspec.Meta(max_length=200)]
+ShortText = Annotated[str, msgspec.Meta(max_length=255)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """It also names a file: no other characters may come off the wire."""
@@ -39,7 +41,14 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     oldest: Count = OLDEST_PROTOCOL
     newest: Count = NEWEST_PROTOCOL
     channel: ShortText = "link"
-    """``link`` for the conversation that lasts, ``drop`` for one file."""
+    """What the conversation is for, as the side says that begins it: ``link`` for one that lasts, ``drop`` for a file,
+    ``answer`` to an invitation, ``relay`` to reach a host through the receiver, ``relayed`` for what it then begins."""
+    ticket: ShortText = ""
+    """The invitation that an ``answer`` follows."""
+    to: ShortText = ""
+    """The host that is to be reached by ``relay``."""
+    origin: ShortText = ""
+    """The host that is reached from by ``relayed``."""
 
 
 class SliceNews(msgspec.Struct, frozen=True):
@@ -105,10 +114,12 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Bye(msgspec.Struct, frozen=True):
-    """The sender closes the conversation, and why."""
+    """The sender sends nothing more in the conversation, and why; then it closes it."""
 
     KIND: ClassVar[int] = 10
     reason: str
+    awaited: bool = False
+    """Whether it reads on until the receiver's own bye, so that nothing is lost that is on its way."""
 
 
 class Withdraw(msgspec.Struct, frozen=True):
@@ -129,12 +140,57 @@ class Summary(msgspec.Struct, frozen=True):
     """The version of each host's slice; None when the links alone have changed."""
 
 
-Frame = Hello | SliceNews | Deliver | ReceiptNews | Offer | Ready | Chunk | Dropped | Refusal | Bye | Withdraw | Summary
+class Invite(msgspec.Struct, frozen=True):
+    """The receiver is to open a conversation on the connection that it has dialled, for the sender to use."""
+
+    KIND: ClassVar[int] = 13
+    ticket: ShortText
+    """Names it in the hello of the ``answer``."""
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """The sender asks whether the link lives, or says that it does."""
+
+    KIND: ClassVar[int] = 14
+    is_answer: bool = False
+
+
+Frame = (
+    Hello
+    | SliceNews
+    | Deliver
+    | ReceiptNews
+    | Offer
+    | Ready
+    | Chunk
+    | Dropped
+    | Refusal
+    | Bye
+    | Withdraw
+    | Summary
+    | Invite
+    | Ping
+)
 
 # Append only: these numbers are spoken by other hosts, of other versions.
 _FRAMES: dict[int, type[Frame]] = {
     frame.KIND: frame
-    for frame in (Hello, SliceNews, Deliver, ReceiptNews, Offer, Ready, Chunk, Dropped, Refusal, Bye, Withdraw, Summary)
+    for frame in (
+        Hello,
+        SliceNews,
+        Deliver,
+        ReceiptNews,
+        Offer,
+        Ready,
+        Chunk,
+        Dropped,
+        Refusal,
+        Bye,
+        Withdraw,
+        Summary,
+        Invite,
+        Ping,
+    )
 }
 _RAW_KIND = Chunk.KIND
 _ENCODER = msgspec.json.Encoder()

@@ -15,7 +15,9 @@ from agentmesh.core.wire import (
     Dropped,
     Frame,
     Hello,
+    Invite,
     Offer,
+    Ping,
     Ready,
     ReceiptNews,
     Refusal,
@@ -75,6 +77,8 @@ def every_frame() -> tuple[Frame, ...]:
         Bye("no"),
         Withdraw(a_message()),
         Summary(("hub",), {"hub": Version(1, 2, "0")}),
+        Invite("0" * 32),
+        Ping(),
     )
 
 
@@ -171,7 +175,17 @@ receipts = st.builds(
     note=texts,
 )
 frames: st.SearchStrategy[Frame] = st.one_of(
-    st.builds(Hello, host=names.map("h{}".format), version=texts, oldest=numbers, newest=numbers, channel=texts),
+    st.builds(
+        Hello,
+        host=names.map("h{}".format),
+        version=texts,
+        oldest=numbers,
+        newest=numbers,
+        channel=texts,
+        ticket=texts,
+        to=texts,
+        origin=texts,
+    ),
     st.builds(SliceNews, slices),
     st.builds(Deliver, messages, st.integers(0, 10**6)),
     st.builds(Withdraw, messages),
@@ -181,7 +195,9 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Chunk, st.binary()),
     st.builds(Dropped, texts),
     st.builds(Refusal, texts),
-    st.builds(Bye, texts),
+    st.builds(Bye, texts, st.booleans()),
+    st.builds(Invite, texts),
+    st.builds(Ping, st.booleans()),
     st.builds(
         Summary, st.lists(texts, max_size=3).map(tuple), st.none() | st.dictionaries(texts, versions, max_size=3)
     ),

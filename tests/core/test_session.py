@@ -7,64 +7,108 @@ from hypothesis import strategies as st
 
 from agentmesh.core.session import (
     Accept,
+    Answered,
     Close,
     Command,
     Compare,
     Greet,
     Learn,
+    Part,
     Record,
     Send,
     Session,
     TakeBack,
+    Visit,
     opening,
     receive,
 )
-from agentmesh.core.wire import Bye, Chunk, Deliver, Frame, Hello, Ready, ReceiptNews, SliceNews, Summary, Withdraw
+from agentmesh.core.wire import (
+    Bye,
+    Chunk,
+    Deliver,
+    Frame,
+    Hello,
+    Invite,
+    Ping,
+    Ready,
+    ReceiptNews,
+    SliceNews,
+    Summary,
+    Withdraw,
+)
 from tests.core.examples import a_message, a_receipt, a_slice, frames
 from tests.fuzz.decoder import converse
 
 HELLO = Hello(host="worker", version="1")
-FRESH = Session(own=Hello(host="hub", version="1"))
-GREETED = msgspec.structs.replace(FRESH, peer=HELLO)
+OWN = Hello(host="hub", version="1")
+CALLED = Session(own=OWN)
+DIALLED = Session(own=OWN, begins=True, expected="worker")
+GREETED = msgspec.structs.replace(CALLED, peer=HELLO)
+RELAYED = msgspec.structs.replace(GREETED, via="middle")
 
 
-def test_each_side_begins_with_its_hello() -> None:
-    assert opening(FRESH) == [Send(FRESH.own)]
+def test_the_side_that_begins_speaks_first() -> None:
+    assert opening(DIALLED) == [Send(OWN)]
+    assert opening(CALLED) == []
 
 
-@pytest.mark.parametrize("expected", [None, "worker"])
-def test_a_hello_makes_the_peer_known(expected: str | None) -> None:
-    session, commands = receive(msgspec.structs.replace(FRESH, expected=expected), HELLO)
-    assert session.peer == HELLO
-    assert commands == [Greet("worker", "link", summarises=True)]
+def test_the_side_that_began_learns_who_answers() -> None:
+    assert receive(DIALLED, HELLO) == (msgspec.structs.replace(DIALLED, peer=HELLO), [Greet(HELLO)])
+
+
+@pytest.mark.parametrize("channel", ["link", "drop"])
+def test_a_caller_is_answered(channel: str) -> None:
+    hello = msgspec.structs.replace(HELLO, channel=channel)
+    session, commands = receive(CALLED, hello)
+    assert session.peer == hello
+    assert commands == [Send(OWN), Greet(hello)]
+
+
+@pytest.mark.parametrize("channel", ["answer", "relay", "relayed"])
+def test_other_callers_are_answered_when_what_they_ask_for_is_there(channel: str) -> None:
+    hello = msgspec.structs.replace(HELLO, channel=channel)
+    assert receive(CALLED, hello)[1] == [Greet(hello)]
+
+
+@pytest.mark.parametrize("channel", ["answer", "relay", "relayed"])
+def test_no_relay_leads_over_a_relay(channel: str) -> None:
+    session = msgspec.structs.replace(CALLED, expected="worker", via="middle")
+    after, commands = receive(session, msgspec.structs.replace(HELLO, channel=channel))
+    assert after == session
+    assert _closing(commands) == f"a conversation for {channel} is not held here"
+
+
+def test_only_the_host_that_a_relay_has_named_is_answered_over_it() -> None:
+    session = msgspec.structs.replace(CALLED, expected="worker", via="middle")
+    assert receive(session, HELLO)[1] == [Send(OWN), Greet(HELLO)]
+    assert _closing(receive(session, Hello(host="other", version="1"))[1]).startswith("worker calls itself other")
 
 
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
         (SliceNews(a_slice(host="worker")), "the first frame was no hello"),
-        (Bye("no"), "the first frame was no hello"),
+        (Bye("no"), "worker said: no"),
         (Hello(host="hub", version="1"), "it calls itself hub, as this host does"),
         (Hello(host="other", version="1"), "worker calls itself other"),
-        (Hello(host="worker", version="9", oldest=3, newest=4), "no common protocol: it speaks 3 to 4"),
+        (Hello(host="worker", version="9", oldest=7, newest=8), "no common protocol: it speaks 7 to 8"),
         (Hello(host="worker", version="0", oldest=0, newest=0), "no common protocol: it speaks 0 to 0"),
     ],
 )
 def test_a_wrong_greeting_closes_the_conversation(frame: Frame, reason: str) -> None:
-    session = msgspec.structs.replace(FRESH, expected="worker")
-    after, commands = receive(session, frame)
-    assert after == session
+    after, commands = receive(DIALLED, frame)
+    assert after == DIALLED
     assert _closing(commands).startswith(reason)
 
 
 def test_a_newer_peer_that_still_speaks_our_protocol_is_greeted() -> None:
-    _, commands = receive(FRESH, Hello(host="worker", version="9", oldest=1, newest=7, channel="drop"))
-    assert commands == [Greet("worker", "drop", summarises=True)]
+    hello = Hello(host="worker", version="9", oldest=1, newest=7, channel="drop")
+    assert receive(CALLED, hello)[1] == [Send(OWN), Greet(hello)]
 
 
-def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
-    _, commands = receive(FRESH, Hello(host="worker", version="0.1", newest=1))
-    assert commands == [Greet("worker", "link", summarises=False)]
+def test_a_caller_for_something_unknown_is_refused() -> None:
+    commands = receive(CALLED, msgspec.structs.replace(HELLO, channel="songs"))[1]
+    assert _closing(commands) == "a conversation for songs is not held here"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +127,10 @@ def test_a_peer_of_the_first_protocol_sends_no_summaries() -> None:
         (Ready(0), []),
         (Bye("I am leaving"), [Close("worker said: I am leaving")]),
         (Bye("\x1b[31mred\n" + "x" * 1000), [Close("worker said: [31mred " + "x" * 292)]),
+        (Bye("one is enough", awaited=True), [Part()]),
+        (Invite("123"), [Visit("worker", "123")]),
+        (Ping(), [Send(Ping(is_answer=True))]),
+        (Ping(is_answer=True), [Answered()]),
         (HELLO, [Close("a second hello")]),
     ],
 )
@@ -90,7 +138,18 @@ def test_a_frame_of_a_known_peer_is_a_command(frame: Frame, commands: list[Comma
     assert receive(GREETED, frame) == (GREETED, commands)
 
 
-@given(st.sampled_from([FRESH, GREETED, msgspec.structs.replace(FRESH, expected="worker")]), st.lists(frames))
+@pytest.mark.parametrize("frame", [SliceNews(a_slice(host="worker")), Summary(("hub",)), Invite("123")])
+def test_over_a_relay_nothing_is_heard_of_the_registry(frame: Frame) -> None:
+    assert receive(RELAYED, frame) == (RELAYED, [])
+
+
+def test_a_receipt_names_the_host_that_it_came_over_whatever_the_peer_says() -> None:
+    heard = ReceiptNews(a_receipt(host="worker", via="moon"))
+    assert receive(RELAYED, heard)[1] == [Record(a_receipt(host="worker", via="middle"))]
+    assert receive(GREETED, heard)[1] == [Record(a_receipt(host="worker"))]
+
+
+@given(st.sampled_from([CALLED, DIALLED, GREETED, RELAYED]), st.lists(frames))
 def test_any_frames_in_any_order_are_commands_that_are_well_formed(session: Session, heard: list[Frame]) -> None:
     converse(session, heard)
 

@@ -16,8 +16,13 @@ def start_agent(host: Host) -> None:
     eventually(lambda: host.run("agentmesh", "status", check=False).returncode == 0, "the agent answers")
 
 
-def make_mesh(network: Network, names: Sequence[str]) -> list[Host]:
-    """Add hosts that are each other's peers, with the agent running on each, and links between all."""
+def make_mesh(
+    network: Network, names: Sequence[str], prepare: Callable[[list[Host]], None] | None = None
+) -> list[Host]:
+    """Add hosts that are each other's peers, with the agent running on each, and links between all.
+
+    Where the hosts are prepared before their agents run, the links are not waited for.
+    """
     hosts = [network.add_host(name) for name in names]
     for host in hosts:
         home = host.outside(".agents")
@@ -26,9 +31,11 @@ def make_mesh(network: Network, names: Sequence[str]) -> list[Host]:
         (home / "peers.conf").write_text("".join(f"{name}\n" for name in names if name != host.name))
         # A login shell's own prompt differs by system; the panes of a test look alike everywhere.
         host.outside(".tmux.conf").write_text('set -g default-command "bash --norc"\n')
+    if prepare:
+        prepare(hosts)
     for host in hosts:
         start_agent(host)
-    for host in hosts:
+    for host in hosts if prepare is None else ():
         eventually(partial(all_up, host), f"{host.name} has links to all", network.diagnose)
     return hosts
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.mesh.local import LocalHost, befriend
 
+Chain = tuple[LocalHost, LocalHost, LocalHost]
+
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
@@ -47,4 +49,18 @@ def pair(root: Path) -> Iterator[tuple[LocalHost, LocalHost]]:
             life.callback(host.end)
             host.start()
         befriend(hosts)
+        yield hosts
+
+
+@pytest.fixture(scope="module")
+def chain(root: Path) -> Iterator[Chain]:
+    """Yield three hosts in a row: the ends don't know each other's address."""
+    with ExitStack() as life:
+        hosts = LocalHost("west", root), LocalHost("middle", root), LocalHost("east", root)
+        for host in hosts:
+            life.callback(host.end)
+            host.start()
+        befriend(hosts, apart=[{"west", "east"}])
+        for host in hosts:
+            host.keep_port()
         yield hosts

@@ -122,26 +122,37 @@ class LocalHost:
         return pane
 
 
-def befriend(hosts: Sequence[LocalHost], apart: Collection[set[str]] = ()) -> None:
-    """Make hosts whose agents run each other's peers, with links between all but those pairs that are to stay apart."""
+def befriend(hosts: Sequence[LocalHost], apart: Collection[set[str]] = (), deaf: Collection[str] = ()) -> None:
+    """Make hosts whose agents run each other's peers, with links between all but those pairs that are to stay apart.
+
+    Nobody can dial those that are ``deaf``.
+    """
     ports = {host.name: host.status().listening.rpartition(":")[2] for host in hosts}
+
+    def can_dial(one: str, other: str) -> bool:
+        return other != one and other not in deaf and {one, other} not in apart
+
+    def is_linked(one: str, other: str) -> bool:
+        return can_dial(one, other) or can_dial(other, one)
+
     for host in hosts:
-        others = [other for other in hosts if other is not host]
         folder = host.home / ".ssh"
         folder.mkdir(mode=0o700, exist_ok=True)
-        near = [other for other in others if {host.name, other.name} not in apart]
-        keys = {other.name: (other.agents / "key.pub").read_text() for other in near}
+        keys = {other.name: (other.agents / "key.pub").read_text() for other in hosts}
+        dialled = [name for name in keys if can_dial(host.name, name)]
         (folder / "config").write_text(
             "".join(
                 f"Host {name}\n  HostName 127.0.0.1\n  Port {ports[name]}\n  IdentityFile {host.agents}/key\n"
-                for name in keys
+                for name in dialled
             )
         )
-        (folder / "known_hosts").write_text("".join(f"[127.0.0.1]:{ports[name]} {key}" for name, key in keys.items()))
-        (host.agents / "authorized_keys").write_text("".join(keys.values()))
-        (host.agents / "peers.conf").write_text("".join(f"{other.name}\n" for other in others))
+        (folder / "known_hosts").write_text("".join(f"[127.0.0.1]:{ports[name]} {keys[name]}" for name in dialled))
+        (host.agents / "authorized_keys").write_text(
+            "".join(key for name, key in keys.items() if can_dial(name, host.name))
+        )
+        (host.agents / "peers.conf").write_text("".join(f"{name}\n" for name in keys if name != host.name))
     for host in hosts:
         assert host.run("agentmesh", "sync").returncode == 0
     for host in hosts:
-        far = {name for pair in apart if host.name in pair for name in pair}
+        far = {other.name for other in hosts if not is_linked(host.name, other.name)}
         eventually(lambda host=host, far=far: host.all_up(far), f"{host.name} has links", host.status)  # type: ignore[misc]

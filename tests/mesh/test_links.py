@@ -65,7 +65,7 @@ def test_a_link_is_back_after_the_other_agent_was_killed(pair: Pair) -> None:
     assert "after the crash" in right.tmux.screen("dev:first")
 
 
-async def lie(host: LocalHost, answer: bytes, awaited: str) -> None:
+async def lie(host: LocalHost, answer: bytes, awaited: str, code: int = 0) -> None:
     """Be the peer ``liar``, which answers each conversation with these bytes, until the agent says what is awaited."""
     key = asyncssh.generate_private_key("ssh-ed25519")
     connections: list[asyncssh.SSHServerConnection] = []
@@ -77,7 +77,8 @@ async def lie(host: LocalHost, answer: bytes, awaited: str) -> None:
     async def handle(_in: object, stdout: asyncssh.SSHWriter[bytes], _err: object) -> None:
         stdout.write(answer)
         await asyncio.sleep(0.2)
-        stdout.close()
+        assert isinstance(stdout.channel, asyncssh.SSHServerChannel)
+        stdout.channel.exit(code)
 
     listener = await asyncssh.listen(
         "127.0.0.1",
@@ -100,7 +101,7 @@ async def lie(host: LocalHost, answer: bytes, awaited: str) -> None:
         await asyncio.to_thread(host.run, "agentmesh", "sync")
 
         def reason() -> str:
-            return " ".join(peer.reason for peer in host.status().peers)
+            return " ".join(f"{peer.state}: {peer.reason}" for peer in host.status().peers)
 
         await asyncio.to_thread(eventually, lambda: awaited in reason(), f"it says: {awaited}", reason)
         (host.agents / "peers.conf").write_text("")
@@ -111,19 +112,22 @@ async def lie(host: LocalHost, answer: bytes, awaited: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "awaited"),
+    ("answer", "awaited", "code"),
     [
-        (b"Welcome to Debian!\n", "isn't the agentmesh protocol"),
-        (b"\xff\xff\xff\xff", "isn't the agentmesh protocol"),
-        (encode(Hello(host="liar", version="0"))[:-3], "middle of a frame"),
-        (encode(Hello(host="somebody", version="0")), "calls itself somebody"),
-        (encode(Hello(host="liar", version="9", oldest=7, newest=9)), "no common protocol"),
-        (b"", "ended the conversation"),
+        (b"Welcome to Debian!\n", "isn't the agentmesh protocol", 0),
+        (b"\xff\xff\xff\xff", "isn't the agentmesh protocol", 0),
+        (encode(Hello(host="liar", version="0"))[:-3], "middle of a frame", 0),
+        (encode(Hello(host="somebody", version="0")), "refused: The link is refused: liar calls itself somebody", 0),
+        (encode(Hello(host="liar", version="9", oldest=7, newest=9)), "no common protocol", 0),
+        (b"", "down: it ended the conversation", 0),
+        (b"", "refused: agentmesh isn't installed there", 127),
     ],
-    ids=["banner", "oversized", "truncated", "other-name", "future", "silent"],
+    ids=["banner", "oversized", "truncated", "other-name", "future", "silent", "missing"],
 )
-async def test_a_peer_that_speaks_garbage_is_down_with_a_reason(one: LocalHost, answer: bytes, awaited: str) -> None:
-    await lie(one, answer, awaited)
+async def test_a_peer_that_speaks_garbage_is_down_with_a_reason(
+    one: LocalHost, answer: bytes, awaited: str, code: int
+) -> None:
+    await lie(one, answer, awaited, code)
     assert "Traceback" not in one.log
     assert one.notify("dev-first", "the rest goes on").returncode == 0
 
@@ -141,12 +145,12 @@ def test_a_key_that_is_not_authorized_gets_no_link(root: Path) -> None:
         outside.start()
 
         def reasons() -> str:
-            return " ".join(peer.reason for peer in outside.status().peers)
+            return " ".join(f"{peer.state}: {peer.reason}" for peer in outside.status().peers)
 
-        eventually(lambda: "takes none of our keys" in reasons(), "outside is refused", reasons)
+        eventually(lambda: "refused: it takes none of our keys" in reasons(), "outside is refused", reasons)
         (outside.home / ".ssh" / "known_hosts").write_text("")
         outside.run("agentmesh", "sync")
-        eventually(lambda: "host key is not trusted" in reasons(), "the host key is refused", reasons)
+        eventually(lambda: "refused: its host key is not trusted" in reasons(), "the host key is refused", reasons)
 
 
 def test_a_cut_after_the_message_left_is_uncertain_and_never_typed_twice(pair: Pair) -> None:

@@ -1,32 +1,16 @@
 """A chain of hosts, whose ends don't know each other's address: what one end sees of the other."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.eventually import eventually
-from tests.mesh.local import LocalHost, befriend
+from tests.mesh.conftest import Chain
+from tests.mesh.local import LocalHost
 
 pytestmark = pytest.mark.tmux
 
-Chain = tuple[LocalHost, LocalHost, LocalHost]
 SECONDS = 30.0
-
-
-@pytest.fixture(scope="module")
-def chain(root: Path) -> Iterator[Chain]:
-    with ExitStack() as life:
-        hosts = LocalHost("west", root), LocalHost("middle", root), LocalHost("east", root)
-        for host in hosts:
-            life.callback(host.end)
-            host.start()
-        befriend(hosts, apart=[{"west", "east"}])
-        for host in hosts:
-            host.keep_port()
-        yield hosts
 
 
 def rename(host: LocalHost, name: str) -> str:

@@ -1,0 +1,134 @@
+"""Keep a connection to one peer: dialled, held while it lasts, dialled again."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import msgspec
+
+from agentmesh.adapters import ssh
+from agentmesh.agent.log import log
+from agentmesh.agent.tasks import supervised
+from agentmesh.errors import AgentmeshError, LinkRefused, NotAdmitted, Unreachable
+
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 60.0
+OUR_FAULT = "a fault of our own; see the log"
+
+
+class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a peer stands."""
+
+    host: str
+    state: str
+    """``connecting``, ``up``, ``down``, or ``refused``: it was reached, and doesn't let us in, or is another host."""
+    since: int
+    """Unix seconds: when it came up, or when it was found not to be."""
+    reason: str = ""
+    """Why it is down, or refuses."""
+    via: str = ""
+    """The peer through which it is reached meanwhile."""
+
+
+Hold = Callable[[str, ssh.Connection], Awaitable[str]]
+"""Holds the link on a connection for as long as it lasts; returns why it ended, or nothing if another takes its place.
+Raises AgentmeshError, OSError."""
+
+
+class Dialler:
+    """Dials one peer, but while it spares us that, having dialled itself."""
+
+    def __init__(self, alias: str, hold: Hold, is_spared: Callable[[str], bool]) -> None:
+        self._alias = alias
+        self._hold = hold
+        self._is_spared = is_spared
+        self._wanted = asyncio.Event()
+        self._failed = asyncio.Event()
+        self._is_up = False
+        self._failures = 0
+        self._attempt: asyncio.Timeout | None = None
+        self.status = PeerStatus(host=alias, state="down", since=int(time.time()), reason="not dialled yet")
+
+    def hurry(self) -> None:
+        """Dial at once, where a pause was taken."""
+        self._wanted.set()
+
+    def start_over(self) -> None:
+        """Dial at once, also where an attempt is under way: it may have begun in a network that is gone."""
+        self._failures = 0
+        self.hurry()
+        if self._attempt is not None and not self._attempt.expired():
+            self._attempt.reschedule(asyncio.get_running_loop().time())
+
+    def link_is_up(self) -> None:
+        """Note that the connection carries a link."""
+        self._is_up = True
+
+    def link_has_ended(self) -> None:
+        """Note that the peer was reached until now, whoever had dialled."""
+        self.status = msgspec.structs.replace(self.status, since=int(time.time()))
+
+    async def failure(self) -> str:
+        """Wait until the peer can't be reached, at the next attempt to end; returns why, and since when."""
+        await self._failed.wait()
+        since = datetime.fromtimestamp(self.status.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{self.status.reason} (down since {since})"
+
+    async def keep_dialling(self) -> None:
+        """Dial, hold the link, and dial again after a pause, which grows with each failure."""
+        while True:
+            while self._is_spared(self._alias):
+                self._wanted.clear()
+                await self._wanted.wait()
+            self._wanted.clear()
+            end = await self._dial_once()
+            if end is None:
+                continue
+            self._failures = 0 if self._is_up else self._failures + 1
+            self._note(*end)
+            if not self._is_up:  # a link that was up and has ended is no failure to reach the peer
+                self._failed.set()
+                self._failed = asyncio.Event()
+            longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**self._failures)
+            try:
+                async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 (it spreads load)
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+
+    async def _dial_once(self) -> tuple[str, str] | None:
+        """Hold one link for as long as it lasts; returns how the peer stands then, and why. None: start over."""
+        self._is_up = False
+        self._note("connecting", self.status.reason)
+        with supervised("dialling failed", peer=self._alias):
+            try:
+                async with AsyncExitStack() as life:
+                    connection = await self._connect(life)
+                    return ("down", await self._hold(self._alias, connection)) if connection else None
+            except NotAdmitted as error:
+                return "refused", str(error.facts["reason"])
+            except LinkRefused as error:
+                return "refused", str(error)
+            except Unreachable as error:
+                return "down", str(error.facts["reason"])
+            except (AgentmeshError, OSError) as error:
+                return "down", str(error)
+        return "down", OUR_FAULT
+
+    async def _connect(self, life: AsyncExitStack) -> ssh.Connection | None:
+        """Return a connection, which ends with ``life``; None when the attempt is to start over. Raises Unreachable."""
+        try:
+            async with asyncio.timeout(None) as self._attempt:
+                return await life.enter_async_context(ssh.dialled(self._alias))
+        except TimeoutError:
+            return None
+        finally:
+            self._attempt = None
+
+    def _note(self, state: str, reason: str) -> None:
+        if state in {"down", "refused"} and reason and reason != self.status.reason:
+            log.warning("peer is down", peer=self._alias, reason=reason)
+        self.status = msgspec.structs.replace(self.status, state=state, reason=reason)

@@ -1,0 +1,112 @@
+"""Three hosts in a row with a real sshd, the ends without a route to each other: messages and files over the middle."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.hosts import Host, Network, obstacle
+from tests.e2e.mesh import knows, make_mesh, open_window, screen, start_agent, status
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.hosts
+
+Row = tuple[Host, Host, Host]
+NOBODY = "02:00:00:00:00:01"
+"""An address of an interface that no host has: what is sent to it is lost, and a dial hangs."""
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    if reason := obstacle():
+        pytest.skip(reason)
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def row(network: Network) -> Row:
+    west, middle, east = make_mesh(network, ["west", "middle", "east"], prepare=part)
+    open_window(east, "dev", "box", "cat")
+    eventually(knows(west, "east-dev-box"), "west knows east's pane", network.diagnose)
+    return west, middle, east
+
+
+def part(hosts: list[Host]) -> None:
+    """Let what the ends send to each other be lost."""
+    west, _, east = hosts
+    for one, other in ((west, east), (east, west)):
+        one.run("ip", "neighbour", "replace", other.address, "lladdr", NOBODY, "nud", "permanent", "dev", "eth0")
+
+
+def test_a_message_goes_over_the_hop_while_the_direct_dial_hangs(row: Row) -> None:
+    west, _, east = row
+    sent = west.run("notify-pane", "east-dev-box", "over the middle", timeout=60)
+    assert sent.stdout == "→ east-dev-box (east[dev:0] via middle): over the middle\n"
+    assert "] over the middle" in screen(east, "dev:box")
+    states = {peer.host: (peer.state, peer.via) for peer in status(west).peers}
+    assert states["middle"] == ("up", "")
+    assert states["east"] in {("connecting", "middle"), ("down", "middle")}
+
+
+def make(host: Host, name: str, size: int) -> str:
+    content = os.urandom(size)
+    host.outside(name).write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_goes_over_the_hop(row: Row) -> None:
+    west, _, east = row
+    wanted = make(west, "five.bin", 5 * 1024 * 1024)
+    sent = west.run("notify-pane", "east-dev-box", "--file", "five.bin", timeout=60)
+    assert " via middle)" in sent.stdout
+    assert digest(east.outside(".agent-inbox/west/five.bin")) == wanted
+
+
+def test_a_file_goes_on_when_the_agent_in_the_middle_was_killed(network: Network, row: Row) -> None:
+    west, middle, east = row
+    wanted = make(west, "killed.bin", 24 * 1024 * 1024)
+    inbox = east.outside(".agent-inbox/west")
+    network.delay("middle", 50)  # a channel's window is 2 MiB a round trip
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            words = ["notify-pane", "east-dev-box", "--file", "killed.bin", "--wait=60"]
+            sending = thread.submit(west.run, *words, check=False, timeout=110)
+            eventually(
+                lambda: any(part.stat().st_size > 1024 * 1024 for part in inbox.glob(".*.part")),
+                "a part of it is there",
+                network.diagnose,
+                60,
+            )
+            middle.run("kill", "-9", str(status(middle).pid))
+            assert not (inbox / "killed.bin").exists()
+            start_agent(middle)
+            sent = sending.result()
+    finally:
+        network.clear_delay("middle")
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert digest(inbox / "killed.bin") == wanted
+    log = east.outside(".agents/log/agent.log").read_text()
+    assert int(re.findall(r"drop begins .*?from=(\d+)", log)[-1]) > 0
+
+
+def test_a_host_is_reached_again_when_its_cable_was_cut_and_mended(network: Network, row: Row) -> None:
+    west = row[0]
+    network.cut("west")
+    eventually(lambda: not up(west), "west knows that it is cut off", lambda: status(west))
+    network.mend("west")
+    assert west.run("notify-pane", "east-dev-box", "--wait=60", "from the mended end", timeout=70).returncode == 0
+    assert up(west) == ["middle"]
+    assert "the network has changed" in west.outside(".agents/log/agent.log").read_text()
+
+
+def up(host: Host) -> list[str]:
+    return [peer.host for peer in status(host).peers if peer.state == "up"]
