@@ -15,6 +15,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from agentmesh.core.address import plain_name
 from agentmesh.core.model import Profile
+from agentmesh.core.registry import address_prefix
 from agentmesh.errors import BadConfiguration
 
 LONGEST_SOCKET_PATH = 100
@@ -178,7 +179,18 @@ def load_peers(paths: Paths) -> list[str]:
         if not is_alias(alias):
             reason = f"{alias!r} is no SSH alias; write one alias a line, and describe it in ~/.ssh/config"
             raise BadConfiguration(path=paths.peers, reason=reason)
+    _check_distinct(paths.peers, [load_alias(paths), *peers])
     return list(dict.fromkeys(peers))
+
+
+def _check_distinct(path: Path, aliases: list[str]) -> None:
+    """Raise BadConfiguration where two hosts' addresses would begin alike."""
+    first: dict[str, str] = {}
+    for alias in aliases:
+        other = first.setdefault(address_prefix(alias), alias)
+        if other != alias:
+            reason = f"the addresses of {other} and {alias} would begin alike; give one of the two hosts another alias"
+            raise BadConfiguration(path=path, reason=reason)
 
 
 def _lines(path: Path) -> list[str]:

@@ -29,6 +29,8 @@ MAGIC = b"AMC1"
 PEER_MAGIC = b"AMP1"
 LARGEST_REQUEST = 4 * 1024 * 1024
 """Bytes; the longest argument list that Linux takes is near it."""
+BEGIN_SECONDS = 10.0
+"""How long a connection may take to say whose it is."""
 LAST_WORDS_SECONDS = 0.5
 """How long commands may take to hear their answer when the agent stops."""
 READ_AHEAD = 1024 * 1024
@@ -94,7 +96,8 @@ async def converse(
 ) -> None:
     """Serve one connection: a command's, or, with the bytes already read from it, another agent's."""
     try:
-        begin = await reader.readexactly(len(MAGIC))
+        async with asyncio.timeout(BEGIN_SECONDS):
+            begin = await reader.readexactly(len(MAGIC))
         if begin == MAGIC:
             request = await _read_request(reader, _peer_pid(writer))
             await on_request(request, Answer(reader, writer))
@@ -103,7 +106,7 @@ async def converse(
             await on_peer(reader, writer, b"", (await reader.readexactly(length)).decode("ascii", "replace"))
         else:
             await on_peer(reader, writer, begin, "")
-    except (asyncio.IncompleteReadError, ConnectionError, ProtocolError):
+    except (asyncio.IncompleteReadError, ConnectionError, ProtocolError, TimeoutError):
         pass  # the command went away, or was none of ours; what it began is on disk
     finally:
         writer.close()

@@ -14,6 +14,7 @@ from agentmesh.core.authorized_keys import pinned_name
 from agentmesh.errors import BadConfiguration, NotAdmitted, Unreachable
 
 if TYPE_CHECKING:
+    from asyncssh.channel import SSHChannel
     from asyncssh.misc import MaybeAwait
     from asyncssh.public_key import KeyPairListArg
 
@@ -52,6 +53,11 @@ class SshWriter:
     def write(self, data: bytes, /) -> None:
         """Queue bytes."""
         self._writer.write(data)
+
+    @property
+    def transport(self) -> "SSHChannel[bytes]":
+        """The channel below."""
+        return self._writer.channel
 
     async def drain(self) -> None:
         """Wait until there is room for more."""
@@ -255,6 +261,7 @@ async def listening(address: str, key: Path, authorized_keys: Path, on_streams: 
             agent_forwarding=False,
             x11_forwarding=False,
             allow_scp=False,
+            login_timeout=CONNECT_SECONDS,
             keepalive_interval=KEEPALIVE_SECONDS,
             keepalive_count_max=KEEPALIVE_MISSES,
         )

@@ -1,13 +1,15 @@
 """Conversations with other hosts: what each is for, and what core's session decides about its frames, performed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol, assert_never
+from functools import partial
+from typing import Any, Protocol, assert_never
 
 import msgspec
 
 from agentmesh.agent import relay
+from agentmesh.agent.callers import Callers
 from agentmesh.agent.identities import Conversation, Identities
 from agentmesh.agent.link import Link, greeted
 from agentmesh.agent.log import log
@@ -46,7 +48,10 @@ class Mailroom(Protocol):
     """Who handles messages and files: the postman and the drops behind it."""
 
     async def accept(self, message: Message, patience: int, reply: "Reply", origin: Origin) -> None:
-        """Take in a message of a peer, deliver it, and reply with its receipts."""
+        """Take in a message of a peer, deliver it, and reply with its receipts.
+
+        Returns when it has ended, or may wait.
+        """
 
     async def take_back(self, message: Message, reply: "Reply", origin: Origin) -> None:
         """End a peer's message that nothing has been typed of, and reply with its receipt."""
@@ -64,8 +69,8 @@ class Mailroom(Protocol):
 class Reply(Protocol):
     """The way back to the peer that sent a message."""
 
-    def __call__(self, receipt: Receipt) -> Awaitable[None]:
-        """Send a receipt."""
+    def __call__(self, receipt: Receipt) -> None:
+        """Send a receipt, without waiting until it is read."""
 
 
 SendFrame = Callable[[str, Frame], Awaitable[None]]
@@ -85,6 +90,7 @@ class Conversations:
         self._mailroom = mailroom
         self._tasks = tasks
         self._send = send
+        self._callers = Callers()
         self.openings = Openings(ways.send_directly)
         self.members: Collection[str] = ()
         """The hosts of peers.conf: this host relays between them alone."""
@@ -106,7 +112,7 @@ class Conversations:
         Raises LinkRefused, ProtocolError, OSError.
         """
         async with _telling_why(stream):
-            with self._identities.conversation(pinned) as held:
+            with self._callers.calling(), self._identities.conversation(pinned) as held:
                 await self._serve(stream, Session(own=self.hello(), expected=expected, terms=held.terms), held)
 
     async def hold(self, stream: FrameStream, session: Session) -> Link:
@@ -137,6 +143,11 @@ class Conversations:
         hello = session.peer
         if hello is None:
             raise ProtocolError(reason="there was no hello")
+        with self._callers.named(hello.host):
+            await self._serve_for(stream, session, hello, held)
+
+    async def _serve_for(self, stream: FrameStream, session: Session, hello: Hello, held: Conversation) -> None:
+        """Serve a conversation for what it is begun for."""
         match hello.channel:
             case "drop":
                 await self._mailroom.take_drop(stream)
@@ -239,13 +250,19 @@ class Conversations:
     async def _handle_mail(self, command: Accept | TakeBack | Record, link: Link) -> None:
         match command:
             case Accept(message, patience, origin):
-                work = self._mailroom.accept(message, patience, self._reply(link), origin)
-                self._tasks.start_supervised(f"message {message.id}", work)
+                accept = partial(self._mailroom.accept, message, patience, self._reply(link), origin)
+                await self._work(f"message {message.id}", accept, link)
             case TakeBack(message, origin):
-                work = self._mailroom.take_back(message, self._reply(link), origin)
-                self._tasks.start_supervised(f"withdraw {message.id}", work)
+                take_back = partial(self._mailroom.take_back, message, self._reply(link), origin)
+                await self._work(f"withdraw {message.id}", take_back, link)
             case Record(receipt):
                 await self._mailroom.record(receipt)
+
+    async def _work(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], link: Link) -> None:
+        """Work on a message, beside others of the link, as soon as there is room for it."""
+        await link.stream.work.acquire()
+        task = self._tasks.start_supervised(name, work())
+        task.add_done_callback(lambda _: link.stream.work.release())
 
     async def _take_leave(self, command: Part | Close, link: Link) -> None:
         """Use a link no more; what came over it is answered over others. Raises LinkRefused when it is broken off."""
@@ -271,17 +288,20 @@ class Conversations:
             log.warning("conversation ended", peer=host, reason=error)
 
     def _reply(self, link: Link) -> Reply:
-        async def reply(receipt: Receipt) -> None:
-            frame = ReceiptNews(receipt)
+        def reply(receipt: Receipt) -> None:
             try:
-                await link.send(frame)
+                link.answer(ReceiptNews(receipt))
             except OSError:
-                try:
-                    await self._send(link.host, frame)
-                except Unreachable:
-                    log.info("receipt not sent: the link is gone", message=receipt.id)
+                self._tasks.start_supervised(f"receipt {receipt.id}", self._send_receipt(link.host, receipt))
 
         return reply
+
+    async def _send_receipt(self, host: str, receipt: Receipt) -> None:
+        """Send a receipt by any other way."""
+        try:
+            await self._send(host, ReceiptNews(receipt))
+        except Unreachable:
+            log.info("receipt not sent: the link is gone", message=receipt.id)
 
 
 @asynccontextmanager

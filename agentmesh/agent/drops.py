@@ -13,7 +13,8 @@ from agentmesh.agent.log import log
 from agentmesh.agent.stream import FrameStream
 from agentmesh.config import Drops as DropsConfig
 from agentmesh.core.drop import safe_name
-from agentmesh.core.wire import CHUNK, Chunk, Dropped, Frame, Offer, Ready, Refusal
+from agentmesh.core.text import printable
+from agentmesh.core.wire import CHUNK, Bye, Chunk, Dropped, Frame, Offer, Ready, Refusal
 from agentmesh.errors import DropFailed, ProtocolError, Unreachable
 
 T = TypeVar("T")
@@ -82,6 +83,8 @@ class Drops:
                 return path
             case Refusal(reason):
                 raise DropFailed(name=file.name, host=host, reason=reason)
+            case Bye(reason):
+                raise Unreachable(host=host, reason=f"it said: {printable(reason)}")
             case None:
                 raise Unreachable(host=host, reason="the link ended during the transfer")
             case _:
@@ -89,7 +92,11 @@ class Drops:
 
     async def take(self, stream: FrameStream) -> None:
         """Take in the file that a peer offers on a conversation."""
-        offer = await stream.read()
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                offer = await stream.read()
+        except TimeoutError as error:
+            raise ProtocolError(reason=f"no offer within {SILENT_SECONDS:g} s") from error
         if not isinstance(offer, Offer):
             raise ProtocolError(reason="an offer was expected")
         try:

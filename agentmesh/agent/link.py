@@ -56,10 +56,18 @@ class Link:
 
     async def send(self, frame: Frame) -> None:
         """Send a frame. Raises OSError when the link is broken, or parted from."""
+        self._use()
+        await self.stream.send(frame)
+
+    def answer(self, frame: Frame) -> None:
+        """Send a small frame without waiting until it is read. Raises OSError as `send` does."""
+        self._use()
+        self.stream.answer(frame)
+
+    def _use(self) -> None:
         if self.is_parting:
             raise ConnectionError("this side has said bye")
         self._used = time.monotonic()
-        await self.stream.send(frame)
 
     @property
     def silence(self) -> float:

@@ -216,10 +216,9 @@ class Links:
 
     async def serve(self, reader: Reader, writer: Writer, begun: bytes = b"", pinned: str = "") -> None:
         """Hold the conversation that a peer has begun, with a key that is pinned to a name, or to none."""
-        stream = FrameStream(reader, writer)
+        stream = FrameStream(reader, writer, begun)
         with supervised("conversation failed"):
             try:
-                stream = FrameStream(reader, writer, begun)
                 await self._conversations.serve(stream, pinned=pinned)
             except (AgentmeshError, OSError) as error:
                 log.warning("conversation ended", reason=error)

@@ -1,42 +1,79 @@
-"""The agent's log: one line an event, with its facts as ``name=value``. Never a message's text, a key or a token."""
+"""The agent's log: one line an event, with its facts as ``name=value``. Never a message's text, a key or a token.
+
+What a peer does again and again, or says at great length, fills no disk: lines of one event are counted, facts are cut.
+"""
 
 import json
 import logging
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
+from zlib import crc32
 
+MINUTE = 60.0
+MOST_A_MINUTE = 100
+"""Lines of one event and, more or less, one reason; how many more there were is told with the next."""
+SORTS = 16
+"""So many reasons are told apart."""
+LONGEST_FACT = 500
+"""Characters."""
 LARGEST_LOG = 2 * 1024 * 1024
 OLD_LOGS = 3
+
+
+class _Minute:
+    """What was written of one event in the minute that began last."""
+
+    def __init__(self) -> None:
+        self.begin = -math.inf
+        self.written = 0
+        self.left_out = 0
 
 
 class EventLog:
     """Writes events: ``log.info("link is up", peer="worker-1")``."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._minutes: defaultdict[tuple[str, int], _Minute] = defaultdict(_Minute)
         self._logger = logging.getLogger(name)
         self._logger.propagate = False
         self._logger.addHandler(logging.NullHandler())
 
     def info(self, event: str, **facts: object) -> None:
         """Write what happens in the normal course."""
-        self._logger.info(event, extra={"facts": facts})
+        self._write(logging.INFO, event, facts)
 
     def warning(self, event: str, **facts: object) -> None:
         """Write what a person may have to look at."""
-        self._logger.warning(event, extra={"facts": facts})
+        self._write(logging.WARNING, event, facts)
 
     def error(self, event: str, **facts: object) -> None:
         """Write what did not work."""
-        self._logger.error(event, extra={"facts": facts})
+        self._write(logging.ERROR, event, facts)
 
     def exception(self, event: str, **facts: object) -> None:
         """Write what must not happen, with the traceback of the exception being handled."""
-        self._logger.error(event, extra={"facts": facts}, exc_info=True)  # noqa: LOG014 (its callers are handlers)
+        self._write(logging.ERROR, event, facts, with_traceback=True)
+
+    def _write(self, level: int, event: str, facts: dict[str, object], *, with_traceback: bool = False) -> None:
+        sort = crc32(str(facts.get("reason", "")).encode(errors="replace")) % SORTS
+        minute, now = self._minutes[event, sort], self._clock()
+        if now - minute.begin >= MINUTE:
+            if minute.left_out:
+                facts = {**facts, "left_out": minute.left_out}
+            minute.begin, minute.written, minute.left_out = now, 0, 0
+        if minute.written == MOST_A_MINUTE:
+            minute.left_out += 1
+            return
+        minute.written += 1
+        self._logger.log(level, event, extra={"facts": facts}, exc_info=with_traceback)
 
     @contextmanager
     def writing(self, file: Path) -> Iterator[None]:
@@ -77,6 +114,8 @@ class _FactsFormatter(logging.Formatter):
 
 
 def _quoted(text: str) -> str:
+    if len(text) > LONGEST_FACT:
+        text = f"{text[:LONGEST_FACT]}… ({len(text):,} characters)"
     return text if text.isprintable() and text and " " not in text else json.dumps(text)
 
 

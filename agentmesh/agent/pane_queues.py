@@ -32,8 +32,10 @@ LAST_LOOK_SECONDS = 2.0
 class _Queue:
     """The messages for one pane."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, of_pane: bool) -> None:
         self.name = name
+        self.of_pane = of_pane
+        """Whether the pane is known; else it is the queue of an address that means none."""
         self.entries: list[Entry] = []
         self.changed = asyncio.Event()
 
@@ -64,11 +66,18 @@ class PaneQueues:
         return list(self._entries.values())
 
     def put(
-        self, message: Message, store: Callable[[], Stored], until: float = 0, *, goes_first: bool = False
+        self,
+        message: Message,
+        store: Callable[[], Stored],
+        until: float = 0,
+        *,
+        goes_first: bool = False,
+        is_taken_up: bool = False,
     ) -> Entry:
         """Add a message, which is being stored, as the last or the first; one that is here already keeps its place.
 
-        ``until`` is when its time is over, if the message doesn't say.
+        ``until`` is when its time is over, if the message doesn't say. One that was accepted earlier (``is_taken_up``)
+        is never one too many.
         """
         if message.id in self._entries:
             return self._entries[message.id]
@@ -76,8 +85,8 @@ class PaneQueues:
         entry = Entry(message, store(), number, message.expires or until or math.inf)
         self._entries[message.id] = entry
         pane = self._turns.known_pane(message)
-        queue = self._queue(queue_name(pane) if pane else message.to)
-        entry.is_one_too_many = entry.waits and sum(other.waits for other in queue.entries) >= self._config.longest
+        queue = self._queue(queue_name(pane) if pane else message.to, of_pane=pane is not None)
+        entry.is_one_too_many = entry.waits and not is_taken_up and self._is_full(queue)
         queue.add(entry)
         return entry
 
@@ -89,7 +98,8 @@ class PaneQueues:
         for letter in await self._database.write(inbox.unended, before):
             receipt = letter.receipt
             until = receipt.time + STALE_SECONDS if receipt.state is State.STORED else 0
-            self.put(letter.message, partial(found, receipt), until, goes_first=before is not None)
+            goes_first = before is not None
+            self.put(letter.message, partial(found, receipt), until, goes_first=goes_first, is_taken_up=True)
 
     async def withdraw(self, message: Message) -> None:
         """End a message that nothing has been typed of; another is left to its own end."""
@@ -118,9 +128,14 @@ class PaneQueues:
         if not await self.settle(seconds):
             log.warning("stopped in the middle of a delivery")
 
-    def _queue(self, name: str) -> _Queue:
+    def _is_full(self, queue: _Queue) -> bool:
+        """Tell whether no more may wait for a pane; or for panes that aren't known, all taken together."""
+        queues = [queue] if queue.of_pane else [other for other in self._queues.values() if not other.of_pane]
+        return sum(entry.waits for other in queues for entry in other.entries) >= self._config.longest
+
+    def _queue(self, name: str, *, of_pane: bool) -> _Queue:
         if name not in self._queues:
-            queue = self._queues[name] = _Queue(name)
+            queue = self._queues[name] = _Queue(name, of_pane=of_pane)
             self._tasks.start_supervised(f"queue of {name}", self._serve(queue))
         return self._queues[name]
 
@@ -221,7 +236,7 @@ class PaneQueues:
         if pane is None or queue_name(pane) == queue.name:
             return False
         queue.entries.remove(entry)
-        self._queue(queue_name(pane)).add(entry)
+        self._queue(queue_name(pane), of_pane=True).add(entry)
         return True
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from asyncio import FIRST_COMPLETED
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -17,10 +18,13 @@ from agentmesh.agent.replication import Replica
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Entry
+from agentmesh.core.address import Address
 from agentmesh.core.delivery import Event, State, is_end
 from agentmesh.core.identity import shown_sender
 from agentmesh.core.model import Letter, Message, Origin, Receipt
-from agentmesh.errors import StoreFailed
+from agentmesh.core.registry import LONGEST_ADDRESS, is_address
+from agentmesh.core.text import LARGEST_BODY
+from agentmesh.errors import AgentmeshError
 from agentmesh.store import inbox, outbox, retention
 from agentmesh.store.database import Database
 
@@ -28,6 +32,10 @@ QUICK_SECONDS = 0.1
 """An end that comes within this time is told without telling first that the message is stored, or queued."""
 DOUBT_SECONDS = 24 * 3600
 """For how long it is asked what became of a message that this host is uncertain of."""
+LARGEST_MESSAGE = 4 * LARGEST_BODY
+"""Bytes of a peer's message: a text of the largest size, however it is written as JSON, and names of files."""
+LONGEST_WAIT = 366 * 24 * 3600
+"""Seconds that a peer's message may wait, whatever the peer says."""
 KEEP_SECONDS = 30 * 24 * 3600
 """How long a message is kept after its end."""
 _STOPPED = "This host stopped before the message's end was known."
@@ -106,33 +114,35 @@ class Postman:
         """Take in a message of a peer, deliver it, and reply with its receipts. A known message is only answered.
 
         That it is stored is told when its end doesn't follow at once. A sender that is an address of another host than
-        the message comes from is shown with both.
+        the message comes from is shown with both. Returns when it has ended, or may wait.
         """
+        if refusal := _unfit(message):
+            reply(_failed(message, refusal))
+            return
         sender = shown_sender(message.sender, origin.host, self._replica.registry)
-        message = msgspec.structs.replace(message, sender=sender, expires=_now() + patience if patience else 0)
+        expires = _now() + min(patience, LONGEST_WAIT) if patience else 0
+        message = msgspec.structs.replace(message, sender=sender, expires=expires)
         # In the order of the frames: nothing is awaited before the message has its place.
         entry = self._queues.put(message, lambda: self._database.write(inbox.store, message, _now(), origin))
         log.info("message came", message=message.id, **{"from": origin.host}, identity=origin.identity)
         is_asked_again = message.id in self._replies
         self._replies[message.id] = reply
         if is_asked_again:
-            await reply(entry.seen or (await asyncio.shield(entry.stored))[0])
+            reply(entry.seen or (await asyncio.shield(entry.stored))[0])
             return  # whoever asked last, perhaps over another link, is answered at the end
-        try:
-            await self._answer(entry)
-        except StoreFailed as error:
-            failed = Receipt(id=message.id, to=message.to, host=message.host, state=State.FAILED, time=_now())
-            await self._replies[message.id](msgspec.structs.replace(failed, detail=str(error)))
-        finally:
-            del self._replies[message.id]
+        answering = self._tasks.start_supervised(f"answer {message.id}", self._answer(entry))
+        await asyncio.wait({answering, entry.stored} if entry.waits else {answering}, return_when=FIRST_COMPLETED)
 
     async def take_back(self, message: Message, reply: Reply, origin: Origin) -> None:
         """End a peer's message that nothing has been typed of, and reply with its receipt. It may not have come yet."""
+        if refusal := _unfit(message):
+            reply(_failed(message, refusal))
+            return
         await self._queues.withdraw(message)
         receipt, _ = await self._database.write(inbox.store, message, _now(), origin)
         if receipt.state is State.STORED:
             receipt = await self._database.write(inbox.advance, receipt, Event.WITHDRAW, _now())
-        await reply(receipt)
+        reply(receipt)
 
     async def record(self, receipt: Receipt) -> None:
         """Note what a peer says of a message of this host."""
@@ -206,7 +216,16 @@ class Postman:
         return self._tasks.start_supervised(f"message {message.id}", self._courier.carry(message, carrier, sent=sent))
 
     async def _answer(self, entry: Entry) -> None:
-        """Tell whoever asked about a message that it is stored, what it waits for, and its end."""
+        """Tell whoever asked about a message how far it is, up to its end."""
+        try:
+            await self._report(entry)
+        except AgentmeshError as error:
+            self._replies[entry.message.id](_failed(entry.message, str(error)))
+        finally:
+            del self._replies[entry.message.id]
+
+    async def _report(self, entry: Entry) -> None:
+        """Tell whoever asked about a message that it is stored, what it waits for, and its end. Raises StoreFailed."""
         identifier = entry.message.id
         if not entry.waits:
             await asyncio.wait({entry.ended}, timeout=QUICK_SECONDS)
@@ -215,13 +234,26 @@ class Postman:
             if is_end(stored.state):
                 self._queues.end(entry, stored)
             else:
-                await self._replies[identifier](stored)
+                self._replies[identifier](stored)
         while not entry.ended.done():
             await entry.news.wait()
             entry.news.clear()
             if entry.seen and not entry.ended.done():
-                await self._replies[identifier](entry.seen)
-        await self._replies[identifier](entry.ended.result())
+                self._replies[identifier](entry.seen)
+        self._replies[identifier](entry.ended.result())
+
+
+def _unfit(message: Message) -> str:
+    """Return why a peer's message can't be taken in, as a sentence; empty when it can."""
+    if len(msgspec.json.encode(message)) > LARGEST_MESSAGE:
+        return f"It has more than {LARGEST_MESSAGE:,} bytes."
+    return "" if is_address(message.to) else "That is no address."
+
+
+def _failed(message: Message, detail: str) -> Receipt:
+    """Return the receipt of a message that isn't on disk here; its names may be of any length."""
+    to, host = Address(message.to[:LONGEST_ADDRESS]), message.host[:LONGEST_ADDRESS]
+    return Receipt(id=message.id, to=to, host=host, state=State.FAILED, time=_now(), detail=detail)
 
 
 def _now() -> int:

@@ -14,7 +14,7 @@ from agentmesh.config import Paths
 from agentmesh.core.identity import UNSIGNED, Seal, may_outdo
 from agentmesh.core.liveness import Way
 from agentmesh.core.model import HERE, Origin, Pane, Slice, Version
-from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice
+from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, is_sound, merge, next_slice, rightful
 from agentmesh.core.wire import SliceNews, slice_text
 from agentmesh.errors import AgentmeshError
 from agentmesh.store import slices
@@ -86,9 +86,13 @@ class Replica:
 
     async def publish(self, panes: tuple[Pane, ...]) -> bool:
         """Make what a scan found this host's slice; returns whether it is news."""
-        part = next_slice(self.own, panes, int(time.time()))
+        offered = rightful(panes, self._alias, self._members)
+        part = next_slice(self.own, offered, int(time.time()))
         if part is self.own:
             return False
+        if left_out := {pane.address for pane in panes} - {pane.address for pane in offered}:
+            addresses = ", ".join(sorted(left_out))
+            log.warning("left out: these addresses belong to another host; rename their session", addresses=addresses)
         await self._keep(part, self._sign(part))
         return True
 
@@ -103,7 +107,7 @@ class Replica:
             return
         if merge(self.registry, part) is self.registry:
             return
-        if not is_sound(part):
+        if not is_sound(part, self._members):
             reason = "it speaks for another host, or holds what no tmux says"
         else:
             reason = self._identities.objection_to(part, source, seal)

@@ -32,6 +32,8 @@ class Scanner:
         self._replica = replica
         self._servers: dict[str, TmuxServer] = {}
         self._scanning = asyncio.Lock()
+        self._begun = 0
+        """How many scans have been begun."""
         self._wanted = asyncio.Event()
         self._pids: set[int] = set()
         self._watched: set[int] = set()
@@ -57,24 +59,34 @@ class Scanner:
             server.close()
 
     async def scan(self) -> bool:
-        """Scan every server once; returns whether the slice changed. A server that can't be asked keeps its panes."""
+        """Scan every server; returns whether the slice has changed. A server that can't be asked keeps its panes.
+
+        All who ask while one scan runs share the next.
+        """
+        before, wanted = self._replica.own, self._begun + 1
         async with self._scanning:
-            self._find_servers()
-            listings = await asyncio.gather(*(self._list(server) for server in self._servers.values()))
-            kept = {server for server, listing in zip(self._servers, listings, strict=True) if listing is None}
-            answered = [listing for listing in listings if listing is not None]
-            programs = await asyncio.to_thread(self._programs_in_front, answered)
-            own = self._replica.own.panes
-            panes = take_inventory(
-                self._alias,
-                answered,
-                programs,
-                [pane for pane in own if pane.server not in kept],
-                self._config.tmux.exclude,
-                int(time.time()),
-            )
-            held = tuple(pane for pane in own if pane.server in kept)
-            return await self._replica.publish((*panes, *held))
+            if self._begun < wanted:
+                self._begun += 1
+                await self._scan()
+        return self._replica.own is not before
+
+    async def _scan(self) -> None:
+        self._find_servers()
+        listings = await asyncio.gather(*(self._list(server) for server in self._servers.values()))
+        kept = {server for server, listing in zip(self._servers, listings, strict=True) if listing is None}
+        answered = [listing for listing in listings if listing is not None]
+        programs = await asyncio.to_thread(self._programs_in_front, answered)
+        own = self._replica.own.panes
+        panes = take_inventory(
+            self._alias,
+            answered,
+            programs,
+            [pane for pane in own if pane.server not in kept],
+            self._config.tmux.exclude,
+            int(time.time()),
+        )
+        held = tuple(pane for pane in own if pane.server in kept)
+        await self._replica.publish((*panes, *held))
 
     async def keep_scanning(self, tasks: Tasks) -> None:
         """Scan whenever a hook has spoken, a server has come or gone, and at every resync interval.

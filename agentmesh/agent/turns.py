@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 
@@ -22,6 +23,7 @@ from agentmesh.store import inbox
 from agentmesh.store.database import Database
 
 LOCK_POLL_SECONDS = 0.01
+UNKNOWN_LOCKS = 16
 _NOT_SEEN = {"", Readiness.REPLACED}
 """What is known of a pane that could not be asked, or has another process: a scan tells more."""
 
@@ -106,7 +108,7 @@ class Turns:
 
         Raises OutOfTurn when another process has left an older message for the same address; StoreFailed.
         """
-        async with self._alone(queue_name(pane) if pane else entry.message.to):
+        async with self._alone(queue_name(pane) if pane else _lock_of_unknown(entry.message.to)):
             held_back = await self._hold_back(entry, pane, ahead)
             if held_back is not None or pane is None:
                 return held_back or await self.read(entry)
@@ -200,6 +202,11 @@ class Turns:
                 except BlockingIOError:
                     await asyncio.sleep(LOCK_POLL_SECONDS)
             yield
+
+
+def _lock_of_unknown(address: str) -> str:
+    """Return the name of the lock for an address that means no pane: of a few, however many addresses are made up."""
+    return f"unknown-{crc32(address.encode()) % UNKNOWN_LOCKS}"
 
 
 def queue_name(pane: Pane) -> str:

@@ -5,6 +5,8 @@ import re
 from agentmesh.errors import UsageError
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+LONGEST = 366 * _UNITS["d"]
+"""Seconds."""
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d+)?)([smhd]?)")
 
 
@@ -17,4 +19,7 @@ def parse_duration(text: str, program: str) -> int:
     found = _DURATION.fullmatch(text.strip().lower())
     if found is None or not float(found[1]):
         raise UsageError(reason=f"{text!r} is no length of time; write 30, 30s, 5m, 2h or 1d.", program=program)
-    return max(1, round(float(found[1]) * _UNITS[found[2]]))
+    seconds = round(float(found[1]) * _UNITS[found[2]])
+    if seconds > LONGEST:
+        raise UsageError(reason=f"{text!r} is too long; the most is {LONGEST // _UNITS['d']}d.", program=program)
+    return max(1, seconds)

@@ -10,6 +10,9 @@ from agentmesh.core.model import Pane
 from agentmesh.core.registry import FORMER_SECONDS
 from agentmesh.core.text import printable
 
+LONGEST_TEXT = 1000
+"""Characters of a window's name, a role, a folder: any program can set the name of its window."""
+
 
 class PaneRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One pane, as ``tmux list-panes -a`` tells of it. A window linked into two sessions is told of twice."""
@@ -146,19 +149,19 @@ def _pane(host: str, entry: _Entry, wanted: Address, address: Address, program: 
         address=address,
         host=host,
         target=f"{record.session}:{record.window_index}.{record.pane_index}",
-        session=printable(record.session),
-        window=printable(record.window),
+        session=_text(record.session),
+        window=_text(record.window),
         pane=record.pane,
         server=entry.server,
         window_key=entry.window_key,
         wanted=wanted,
         pid=record.pid,
-        command=printable(record.command),
-        cwd=printable(record.cwd),
+        command=_text(record.command),
+        cwd=_text(record.cwd),
         program=program,
-        role=printable(record.role or program or record.command),
-        scope=printable(record.scope or record.cwd),
-        handle=printable(record.handle),
+        role=_text(record.role or program or record.command),
+        scope=_text(record.scope or record.cwd),
+        handle=_text(record.handle),
     )
 
 
@@ -169,3 +172,8 @@ def _formerly(earlier: Pane | None, address: Address, now: int) -> dict[Address,
     if earlier.address != address:
         former[earlier.address] = now
     return {old: lost for old, lost in former.items() if old != address and now - lost < FORMER_SECONDS}
+
+
+def _text(said: str) -> str:
+    """Return what a program, or a person, has called something: one line, not too long for a slice."""
+    return printable(said)[:LONGEST_TEXT]

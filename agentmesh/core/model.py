@@ -37,7 +37,7 @@ class Pane(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names the window for as long as it lives: server, its start, session and window id."""
     wanted: Address
     """The address this window would have if no other wanted the same."""
-    pid: int
+    pid: Ordinal
     """The process that tmux started in the pane."""
     command: str = ""
     cwd: str = ""
@@ -47,7 +47,7 @@ class Pane(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: str = ""
     handle: str = ""
     """What ``@agent-name`` says: a short name, valid while it is unique in the mesh."""
-    formerly: dict[Address, int] = {}
+    formerly: dict[Address, Ordinal] = {}
     """Addresses this window had before, and when it lost each, in Unix seconds."""
 
 
@@ -122,7 +122,7 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     path: str
     """There, as a person writes it: with ``~`` for the home."""
-    size: int
+    size: Ordinal
     """Bytes."""
     sha256: str
     folder: bool = False

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 import msgspec
@@ -27,8 +27,13 @@ from agentmesh.errors import AmbiguousAddress, UnknownAddress
 FORMER_SECONDS = 24 * 3600
 """How long an address keeps working after its window got another."""
 
+LONGEST_ADDRESS = 2000
+"""Characters: two names of hosts and sessions as they come, and a slug."""
 _ADDRESS = re.compile(r"[A-Za-z0-9_.-]+")
-_TEXTS = ("target", "session", "window", "pane", "server", "command", "cwd", "program", "role", "scope", "handle")
+_TEXTS = (
+    *("target", "session", "window", "window_key", "pane", "server", "wanted"),
+    *("command", "cwd", "program", "role", "scope", "handle"),
+)
 
 Registry = Mapping[str, Slice]
 """Host alias to that host's newest known slice."""
@@ -74,14 +79,61 @@ def merge(known: Registry, heard: Slice) -> Registry:
     return {**known, heard.host: heard}
 
 
-def is_sound(part: Slice) -> bool:
+def is_address(text: str) -> bool:
+    """Tell whether a text could be an address: of characters that an address has, and of no more than it needs.
+
+    >>> is_address("hub-dev-review.1"), is_address("*"), is_address("hub:%1"), is_address("")
+    (True, False, False, False)
+    """
+    return len(text) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(text) is not None
+
+
+def address_prefix(host: str) -> str:
+    """Return what the addresses of a host begin with, in lower case.
+
+    >>> address_prefix("Worker-1"), address_prefix("a.b")
+    ('worker-1-', 'a-b-')
+    """
+    return f"{plain_name(host)}-".lower()
+
+
+def belongs_to(host: str, members: Iterable[str]) -> Callable[[str], bool]:
+    """Return what tells whether an address is a host's: of all members that it could be of, the longest name has it.
+
+    >>> is_ours = belongs_to("worker", ["worker-1"])
+    >>> is_ours("worker-dev-x"), is_ours("worker-1-x"), is_ours("hub-dev-x")
+    (True, False, False)
+    """
+    own = address_prefix(host)
+    longer = tuple(other for member in members if (other := address_prefix(member)).startswith(own) and other != own)
+
+    def is_its(address: str) -> bool:
+        return address.lower().startswith(own) and not address.lower().startswith(longer)
+
+    return is_its
+
+
+def rightful(panes: Iterable[Pane], host: str, members: Iterable[str]) -> tuple[Pane, ...]:
+    """Return a host's own entries without the addresses that belong to another member: others would not take those."""
+    is_its = belongs_to(host, members)
+    return tuple(
+        pane
+        if all(map(is_its, pane.formerly))
+        else msgspec.structs.replace(
+            pane, formerly={former: lost for former, lost in pane.formerly.items() if is_its(former)}
+        )
+        for pane in panes
+        if is_its(pane.address)
+    )
+
+
+def is_sound(part: Slice, members: Iterable[str]) -> bool:
     """Tell whether a slice from elsewhere speaks for its own host alone, in characters that harm no terminal."""
-    prefix = f"{plain_name(part.host)}-".lower()
+    is_its = belongs_to(part.host, members)
     return all(
         pane.host == part.host
-        and pane.address.lower().startswith(prefix)
-        and _ADDRESS.fullmatch(pane.address)
-        and all(is_printable(getattr(pane, name)) for name in _TEXTS)
+        and all(is_its(address) and is_address(address) for address in (pane.address, *pane.formerly))
+        and is_printable("".join([getattr(pane, name) for name in _TEXTS]))
         for pane in part.panes
     )
 

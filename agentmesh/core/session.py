@@ -4,6 +4,7 @@ import msgspec
 
 from agentmesh.core.identity import UNSIGNED, Identity, Seal, Terms, identity, objection
 from agentmesh.core.model import HERE, Message, Origin, Receipt, Slice
+from agentmesh.core.text import printable
 from agentmesh.core.wire import (
     Bye,
     ContactsNews,
@@ -20,6 +21,8 @@ from agentmesh.core.wire import (
     Withdraw,
 )
 
+LONGEST_REASON = 300
+"""Characters of what a peer says before it goes; it is shown to people."""
 CHANNELS = frozenset({"link", "drop", "visit"})
 """What a conversation between two hosts is for."""
 DIRECT_CHANNELS = frozenset({"answer", "relay", "relayed"})
@@ -184,7 +187,7 @@ def _of_the_conversation(host: str, frame: Frame) -> list[Command]:
         case ProbeAnswer():
             return [Note(frame)]
         case Bye(reason, awaited):
-            return [Part() if awaited else Close(f"{host} said: {reason}")]
+            return [Part() if awaited else Close(f"{host} said: {printable(reason)[:LONGEST_REASON]}")]
         case Hello():
             return [Close("a second hello")]
         case _:
@@ -194,7 +197,7 @@ def _of_the_conversation(host: str, frame: Frame) -> list[Command]:
 def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     own = session.own
     if isinstance(frame, Bye) and session.begins:
-        return session, [Close(f"{session.expected} said: {frame.reason}")]
+        return session, [Close(f"{session.expected} said: {printable(frame.reason)[:LONGEST_REASON]}")]
     if not isinstance(frame, Hello):
         return session, [Close("the first frame was no hello")]
     if frame.newest < own.oldest or frame.oldest > own.newest:

@@ -19,7 +19,12 @@ INVITATIONS = 3
 """The protocol from which on conversations are invited and relayed, and links are pinged and parted from."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
-Count = Annotated[int, msgspec.Meta(ge=0)]
+MOST_HOSTS = 16_384
+"""Hosts that one summary may name; more than any mesh has."""
+HostName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")]
+"""An alias, as self.conf takes it."""
+ShortText = Annotated[str, msgspec.Meta(max_length=255)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """It also names a file: no other characters may come off the wire."""
 CHUNK = 256 * 1024
@@ -31,22 +36,22 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """The first frame of each side."""
 
     KIND: ClassVar[int] = 1
-    host: str
-    version: str
+    host: HostName
+    version: ShortText
     """The sender's agentmesh version, for people."""
-    oldest: int = OLDEST_PROTOCOL
-    newest: int = NEWEST_PROTOCOL
-    channel: str = "link"
+    oldest: Count = OLDEST_PROTOCOL
+    newest: Count = NEWEST_PROTOCOL
+    channel: ShortText = "link"
     """What the conversation is for, as the side says that begins it: ``link`` for one that lasts, ``drop`` for a file,
     ``visit`` to exchange hellos alone, ``answer`` to an invitation, ``relay`` to reach a host through the receiver,
     ``relayed`` for what it then begins."""
-    ticket: str = ""
+    ticket: ShortText = ""
     """The invitation that an ``answer`` follows."""
-    to: str = ""
+    to: ShortText = ""
     """The host that is to be reached by ``relay``."""
-    origin: str = ""
+    origin: ShortText = ""
     """The host that is reached from by ``relayed``."""
-    key: str = ""
+    key: Annotated[str, msgspec.Meta(max_length=2000)] = ""
     """The sender's public key: algorithm and key. It proves nothing by itself."""
     time: float = 0.0
     """Unix seconds by the sender's clock; 0 when it doesn't say."""
@@ -137,9 +142,9 @@ class Summary(msgspec.Struct, frozen=True):
     """What the sender holds and whom it reaches; it is sent what it lacks."""
 
     KIND: ClassVar[int] = 12
-    links: tuple[str, ...] = ()
+    links: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_HOSTS)] = ()
     """The hosts that it has links to."""
-    slices: dict[str, Version] | None = None
+    slices: Annotated[dict[str, Version], msgspec.Meta(max_length=MOST_HOSTS)] | None = None
     """The version of each host's slice; None when the links alone have changed."""
 
 
@@ -147,7 +152,7 @@ class Invite(msgspec.Struct, frozen=True):
     """The receiver is to open a conversation on the connection that it has dialled, for the sender to use."""
 
     KIND: ClassVar[int] = 13
-    ticket: str
+    ticket: ShortText
     """Names it in the hello of the ``answer``."""
 
 
@@ -162,8 +167,8 @@ class ContactsNews(msgspec.Struct, frozen=True):
     """Who has links to whom: what the receiver lacks, and what the sender holds, so that it is sent what it lacks."""
 
     KIND: ClassVar[int] = 15
-    contacts: tuple[Contacts, ...] = ()
-    held: dict[str, Version] | None = None
+    contacts: Annotated[tuple[Contacts, ...], msgspec.Meta(max_length=MOST_HOSTS)] = ()
+    held: Annotated[dict[str, Version], msgspec.Meta(max_length=MOST_HOSTS)] | None = None
     """The version of each host's list; None when it isn't told."""
 
 
@@ -171,14 +176,14 @@ class Probe(msgspec.Struct, frozen=True):
     """The receiver answers at once."""
 
     KIND: ClassVar[int] = 16
-    id: str
+    id: ShortText
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True):
     """The answer to a probe."""
 
     KIND: ClassVar[int] = 17
-    id: str
+    id: ShortText
 
 
 class _SealedSlice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -296,6 +301,11 @@ class Decoder:
     def pending(self) -> bytes:
         """The bytes of a frame that isn't whole yet."""
         return bytes(self._pending)
+
+    @property
+    def is_amid_frame(self) -> bool:
+        """Whether a frame has begun that isn't whole yet."""
+        return bool(self._pending)
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that are whole now. Raises ProtocolError; nothing can be decoded after that."""

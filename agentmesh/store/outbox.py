@@ -20,9 +20,12 @@ def accept(connection: sqlite3.Connection, message: Message, state: State = Stat
 
 
 def record(connection: sqlite3.Connection, heard: Receipt) -> None:
-    """Note what the pane's host says of a message. After its end nothing changes, unless that was ignorance of ours."""
+    """Note what the pane's host says of a message. After its end nothing changes, unless that was ignorance of ours.
+
+    What another host says of it, or of a message that was never sent, changes nothing either.
+    """
     current = find(connection, heard.id)
-    if current is None:
+    if current is None or current.host != heard.host:
         return
     if not is_end(current.state) or (current.state is State.UNCERTAIN and is_end(heard.state)):
         _write(connection, heard)

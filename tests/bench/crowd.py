@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from agentmesh.adapters.ssh import make_key
+from agentmesh.adapters.keys import make_key
 from tests.e2e.namespaces import Namespaces
 from tests.tmux import RealTmux
 

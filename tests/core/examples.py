@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from agentmesh.core.address import Address
 from agentmesh.core.delivery import State
+from agentmesh.core.identity import Seal
 from agentmesh.core.inventory import PaneRecord
 from agentmesh.core.model import Contacts, Message, Pane, Receipt, Slice, Version
 from agentmesh.core.readiness import TtyFacts
@@ -27,6 +28,7 @@ from agentmesh.core.wire import (
     SliceNews,
     Summary,
     Withdraw,
+    slice_text,
 )
 
 NOW = 1_800_000_000
@@ -179,4 +181,40 @@ receipts = st.builds(
     detail=texts,
     screen=st.lists(texts, max_size=3).map(tuple),
     note=texts,
+)
+frames: st.SearchStrategy[Frame] = st.one_of(
+    st.builds(
+        Hello,
+        host=names.map("h{}".format),
+        version=texts,
+        oldest=numbers,
+        newest=numbers,
+        channel=texts,
+        ticket=texts,
+        to=texts,
+        origin=texts,
+    ),
+    st.builds(SliceNews, slices),
+    slices.map(lambda part: SliceNews(part, Seal(slice_text(part), "ssh-ed25519 A", "c2ln"))),
+    st.builds(Probe, texts),
+    st.builds(ProbeAnswer, texts),
+    st.builds(
+        ContactsNews,
+        st.lists(st.builds(Contacts, names.map("h{}".format), versions, st.lists(texts).map(tuple))).map(tuple),
+        st.none() | st.dictionaries(texts, versions, max_size=3),
+    ),
+    st.builds(Deliver, messages, st.integers(0, 10**6)),
+    st.builds(Withdraw, messages),
+    st.builds(ReceiptNews, receipts),
+    st.builds(Offer, sender=texts, name=texts, size=numbers, sha256=st.tuples(ids, ids).map("".join)),
+    st.builds(Ready, numbers),
+    st.builds(Chunk, st.binary()),
+    st.builds(Dropped, texts),
+    st.builds(Refusal, texts),
+    st.builds(Bye, texts, st.booleans()),
+    st.builds(Invite, texts),
+    st.builds(Ping, st.booleans()),
+    st.builds(
+        Summary, st.lists(texts, max_size=3).map(tuple), st.none() | st.dictionaries(texts, versions, max_size=3)
+    ),
 )

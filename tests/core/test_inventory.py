@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from agentmesh.core.inventory import Listing, PaneRecord, take_inventory
+from agentmesh.core.inventory import LONGEST_TEXT, Listing, PaneRecord, take_inventory
 from agentmesh.core.model import Pane
 from agentmesh.core.registry import FORMER_SECONDS
 from tests.core.examples import NOW, a_record
@@ -152,3 +152,8 @@ def test_role_and_scope_are_chosen_or_inferred(
 ) -> None:
     pane = inventory(record, programs=programs)["hub-dev-review"]
     assert (pane.role, pane.scope) == (role, scope)
+
+
+def test_a_name_that_a_program_has_made_endless_is_cut() -> None:
+    (pane,) = inventory(a_record(window="w" * 1_000_000, role="r" * 1_000_000, cwd="/" + "c" * 1_000_000)).values()
+    assert (len(pane.window), len(pane.role), len(pane.cwd)) == (LONGEST_TEXT,) * 3

@@ -50,7 +50,7 @@ OUTSIDERS = {
     "watchfiles": _names("adapters"),
     "typer": _names("cli"),
     "rich": _names("cli"),
-    "tomlkit": _names("config adapters.slices"),
+    "tomlkit": _names("config"),
     "msgspec": _names("core store adapters config agent cli"),
 }
 """Packages of others, and where alone each may be imported."""

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from agentmesh.core.address import Address
 from agentmesh.core.model import Pane, Slice, Version
-from agentmesh.core.registry import FORMER_SECONDS, Registry, digest, is_sound, merge, next_slice, resolve
+from agentmesh.core.registry import (
+    FORMER_SECONDS,
+    Registry,
+    belongs_to,
+    digest,
+    is_sound,
+    merge,
+    next_slice,
+    resolve,
+    rightful,
+)
 from agentmesh.errors import AmbiguousAddress, UnknownAddress
 from tests.core.examples import NOW, a_pane, a_slice, panes, versions
 
@@ -217,9 +227,33 @@ def test_one_unknown_name_among_several_refuses_them_all() -> None:
         (a_slice(a_pane("hub-dev x")), False),
         *(
             (a_slice(a_pane("hub-dev-x", **{name: "a\x1b[31mb"})), False)
-            for name in ("window", "role", "cwd", "target")
+            for name in ("window", "role", "cwd", "target", "wanted", "window_key")
         ),
+        (a_slice(a_pane(formerly={Address("hub-dev-old"): NOW})), True),
+        (a_slice(a_pane(formerly={Address("worker-1-api-review"): NOW})), False),
+        (a_slice(a_pane(formerly={Address("hub-dev-\x1b[31m"): NOW})), False),
+        (a_slice(a_pane("worker-api-x", host="worker"), host="worker"), True),
+        (a_slice(a_pane("worker-1-api-x", host="worker"), host="worker"), False),
+        (a_slice(a_pane("WORKER-1-api-x", host="worker"), host="worker"), False),
+        (a_slice(a_pane("worker-2-api-x", host="worker"), host="worker"), True),
     ],
 )
 def test_a_sound_slice_speaks_for_its_own_host_in_plain_characters(part: Slice, *, sound: bool) -> None:
-    assert bool(is_sound(part)) == sound
+    assert is_sound(part, {"hub", "worker", "worker-1", "My host"}) == sound
+
+
+NESTED = ["w", "w-1", "w-1-1", "W-2", "x"]
+
+
+@given(st.sampled_from(NESTED), st.text(alphabet="12-ab", min_size=1, max_size=6))
+def test_an_address_belongs_to_one_member(host: str, rest: str) -> None:
+    owners = [member for member in NESTED if belongs_to(member, NESTED)(f"{host}-{rest}")]
+    assert len(owners) == 1
+    assert owners[0].lower().startswith(host.lower())
+
+
+def test_a_host_keeps_to_itself_what_belongs_to_another_member() -> None:
+    mine = a_pane("w-dev-x", host="w", formerly={Address("w-1-x"): NOW, Address("w-old"): NOW})
+    kept = rightful([mine, a_pane("w-1-x", host="w")], "w", NESTED)
+    assert kept == (msgspec.structs.replace(mine, formerly={Address("w-old"): NOW}),)
+    assert is_sound(a_slice(*kept, host="w"), NESTED)

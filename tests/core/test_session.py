@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentmesh.core.identity import Seal, Terms
 from agentmesh.core.model import Origin
@@ -39,7 +41,8 @@ from agentmesh.core.wire import (
     Summary,
     Withdraw,
 )
-from tests.core.examples import a_message, a_receipt, a_slice
+from tests.core.examples import a_message, a_receipt, a_slice, frames
+from tests.fuzz.decoder import converse
 
 HELLO = Hello(host="worker", version="1")
 OWN = Hello(host="hub", version="1")
@@ -131,6 +134,7 @@ def test_a_caller_for_something_unknown_is_refused() -> None:
         (Chunk(b"x"), []),
         (Ready(0), []),
         (Bye("I am leaving"), [Close("worker said: I am leaving")]),
+        (Bye("\x1b[31mred\n" + "x" * 1000), [Close("worker said: [31mred " + "x" * 292)]),
         (Bye("one is enough", awaited=True), [Part()]),
         (Invite("123"), [Visit("worker", "123")]),
         (Ping(), [Send(Ping(is_answer=True))]),
@@ -178,6 +182,11 @@ def test_a_relay_can_not_speak_for_a_host_that_must_prove_itself(terms: Terms, *
 def test_what_came_over_a_relay_is_a_claim() -> None:
     session = msgspec.structs.replace(RELAYED, expected="worker", terms=Terms(pinned="middle"))
     assert session.origin == Origin("worker", "claimed", "middle")
+
+
+@given(st.sampled_from([CALLED, DIALLED, GREETED, RELAYED]), st.lists(frames))
+def test_any_frames_in_any_order_are_commands_that_are_well_formed(session: Session, heard: list[Frame]) -> None:
+    converse(session, heard)
 
 
 def _closing(commands: list[Command]) -> str:

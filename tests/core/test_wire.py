@@ -10,62 +10,22 @@ from hypothesis import strategies as st
 from agentmesh.core.identity import Seal
 from agentmesh.core.wire import (
     LARGEST_FRAME,
+    MOST_HOSTS,
     Bye,
     Chunk,
     Decoder,
     Deliver,
-    Dropped,
     Frame,
     Hello,
-    Invite,
     Offer,
-    Ping,
-    Probe,
-    ProbeAnswer,
     Ready,
-    ReceiptNews,
-    Refusal,
     SliceNews,
     Summary,
-    Withdraw,
     encode,
-    slice_text,
 )
 from agentmesh.errors import ProtocolError
-from tests.core.examples import a_message, every_frame, ids, messages, numbers, receipts, slices, texts, versions
+from tests.core.examples import a_message, every_frame, frames, texts
 from tests.fuzz.decoder import framed, try_decoder
-
-frames: st.SearchStrategy[Frame] = st.one_of(
-    st.builds(
-        Hello,
-        host=texts,
-        version=texts,
-        oldest=numbers,
-        newest=numbers,
-        channel=texts,
-        ticket=texts,
-        to=texts,
-        origin=texts,
-    ),
-    st.builds(SliceNews, slices),
-    slices.map(lambda part: SliceNews(part, Seal(slice_text(part), "ssh-ed25519 A", "c2ln"))),
-    st.builds(Probe, texts),
-    st.builds(ProbeAnswer, texts),
-    st.builds(Deliver, messages, st.integers(0, 10**6)),
-    st.builds(Withdraw, messages),
-    st.builds(ReceiptNews, receipts),
-    st.builds(Offer, sender=texts, name=texts, size=numbers, sha256=st.tuples(ids, ids).map("".join)),
-    st.builds(Ready, numbers),
-    st.builds(Chunk, st.binary()),
-    st.builds(Dropped, texts),
-    st.builds(Refusal, texts),
-    st.builds(Bye, texts, st.booleans()),
-    st.builds(Invite, texts),
-    st.builds(Ping, st.booleans()),
-    st.builds(
-        Summary, st.lists(texts, max_size=3).map(tuple), st.none() | st.dictionaries(texts, versions, max_size=3)
-    ),
-)
 
 
 def raw(kind: int, body: object) -> bytes:
@@ -150,6 +110,15 @@ SLICE = {"host": "h", "version": VERSION, "time": 0}
         raw(SliceNews.KIND, {"slice": {**SLICE, "version": {**VERSION, "counter": -1}}}),
         raw(Summary.KIND, {"slices": {"h": {**VERSION, "epoch": 10**30}}}),
         raw(Summary.KIND, {"links": "h"}),
+        raw(Summary.KIND, {"links": ["h"] * (MOST_HOSTS + 1)}),
+        raw(Summary.KIND, {"slices": {str(number): VERSION for number in range(MOST_HOSTS + 1)}}),
+        raw(Hello.KIND, {"host": "", "version": "1"}),
+        raw(Hello.KIND, {"host": "hub\u001b[31m", "version": "1"}),
+        raw(Hello.KIND, {"host": "h" * 256, "version": "1"}),
+        raw(Hello.KIND, {"host": "hub", "version": "1" * 10_000}),
+        raw(Hello.KIND, {"host": "hub", "version": "1", "newest": 10**100}),
+        raw(Deliver.KIND, {"message": MESSAGE, "patience": 10**100}),
+        raw(Offer.KIND, {**OFFER, "size": 10**100}),
     ],
 )
 def test_a_frame_that_no_agent_sends_is_a_protocol_error(data: bytes) -> None:

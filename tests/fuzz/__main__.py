@@ -1,4 +1,4 @@
-"""make fuzz: a million inputs, led by coverage, for the decoder of what comes off the wire."""
+"""make fuzz: a million inputs, led by coverage, for the decoder of what comes off the wire, and the conversation."""
 
 import sys
 import tempfile

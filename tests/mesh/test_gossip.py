@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.keys import HostKey, make_key
 from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.identities import Identities
@@ -21,6 +20,7 @@ from agentmesh.errors import Unreachable
 from agentmesh.store.database import open_database
 from tests.core.examples import a_pane, a_slice
 from tests.eventually import eventually_async
+from tests.mesh.identity import identities_in
 
 
 class Office:
@@ -70,13 +70,6 @@ class Office:
 
     async def eventually_sent(self, host: str, frame: Frame) -> None:
         await eventually_async(lambda: (host, frame) in self.told, f"{host} is sent {frame}", lambda: self.told)
-
-
-def identities_in(folder: Path) -> Identities:
-    """Return who is who for a host with a key of its own, and files in a folder that pin keys."""
-    make_key(folder / "key")
-    files = AuthorizedKeys(folder / "ssh" / "authorized_keys", folder / "authorized_keys")
-    return Identities("hub", HostKey(folder / "key"), files, require_pinned=False)
 
 
 @pytest.fixture

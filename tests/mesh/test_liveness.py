@@ -12,11 +12,14 @@ from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
 from agentmesh.config import Paths
+from agentmesh.core.identity import Identity
 from agentmesh.core.liveness import Way
+from agentmesh.core.model import Origin
 from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary
 from agentmesh.errors import Unreachable
 from agentmesh.store.database import open_database
 from tests.eventually import eventually_async
+from tests.mesh.identity import identities_in
 
 NAMES = "abcde"
 
@@ -33,7 +36,9 @@ class Town:
         """Add a host."""
         database = await life.enter_async_context(open_database(folder / f"{name}.db"))
         tasks = await life.enter_async_context(Tasks())
-        replica = self.replicas[name] = Replica(Paths(folder / name), name, database)
+        replica = self.replicas[name] = Replica(
+            Paths(folder / name), name, database, identities_in(folder / name, name)
+        )
         await replica.load([other for other in NAMES if other != name], new_epoch=True)
 
         async def tell(host: str, frame: Frame) -> None:
@@ -41,8 +46,8 @@ class Town:
                 raise Unreachable(host=host, reason="cut")
             await asyncio.sleep(0)
             match frame:
-                case SliceNews(part):
-                    await self.gossips[host].learn(part, name)
+                case SliceNews(part, seal):
+                    await self.gossips[host].learn(part, Origin(name, Identity.CLAIMED), seal)
                 case Summary():
                     self.gossips[host].compare(name, frame)
                 case ContactsNews():

@@ -54,6 +54,14 @@ def test_a_message_is_accepted_once(connection: sqlite3.Connection) -> None:
     assert owed(connection) == [a_message()]
 
 
+def test_a_host_speaks_for_its_own_messages_alone(connection: sqlite3.Connection) -> None:
+    outbox.accept(connection, a_message())
+    outbox.record(connection, a_receipt(state=State.SUBMITTED, host="liar"))
+    outbox.record(connection, a_receipt(2, state=State.SUBMITTED))
+    assert owed(connection) == [a_message()]
+    assert outbox.find(connection, a_receipt(2).id) is None
+
+
 @pytest.mark.parametrize("later", [State.STORED, State.FAILED, State.UNCERTAIN])
 def test_what_is_heard_after_the_end_changes_nothing(connection: sqlite3.Connection, later: State) -> None:
     outbox.accept(connection, a_message())
