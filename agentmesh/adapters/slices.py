@@ -10,27 +10,46 @@ from agentmesh.core.model import Pane, Slice
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def render_slices(slices: Iterable[Slice], states: Mapping[str, str]) -> bytes:
-    """Return slices as the TOML that people and scripts read; ``states`` says how each host stands."""
+Rendered = dict[str, tuple[Slice, str, dict[str, str]]]
+"""By host: the slice rendered last, its own block but for the state, and the blocks of its addresses."""
+
+
+def render_slices(slices: Iterable[Slice], states: Mapping[str, str], rendered: Rendered | None = None) -> bytes:
+    """Return slices as the TOML that people and scripts read; ``states`` says how each host stands.
+
+    With ``rendered``, which is kept up to date, a slice that is the same as the last time costs next to nothing: in a
+    large mesh one of many has changed.
+    """
     ordered = sorted(slices, key=lambda part: part.host)
-    panes: dict[str, Pane] = {}
-    for pane in (pane for part in ordered for pane in part.panes):
-        panes.setdefault(pane.address, pane)  # two hosts may claim one; the file must stay readable
+    rendered = {} if rendered is None else rendered
+    for host in rendered.keys() - {part.host for part in ordered}:
+        del rendered[host]
     lines = ["# Written by agentmesh; changes are overwritten."]
+    blocks: dict[str, str] = {}
     for part in ordered:
-        lines += _host_lines(part, states.get(part.host, ""))
-    for pane in panes.values():
-        lines += _pane_lines(pane)
-    return "\n".join([*lines, ""]).encode()
+        if part.host not in rendered or rendered[part.host][0] is not part:
+            rendered[part.host] = part, "\n".join(_host_lines(part)), _pane_blocks(part)
+        _, head, panes = rendered[part.host]
+        lines += [head, f"state = {_text(states.get(part.host, ''))}"]
+        for address, block in panes.items():
+            blocks.setdefault(address, block)  # two hosts may claim one; the file must stay readable
+    return "\n".join([*lines, *blocks.values(), ""]).encode()
 
 
-def _host_lines(part: Slice, state: str) -> Iterator[str]:
+def _pane_blocks(part: Slice) -> dict[str, str]:
+    blocks: dict[str, str] = {}
+    for pane in part.panes:
+        if pane.address not in blocks:
+            blocks[pane.address] = "\n".join(_pane_lines(pane))
+    return blocks
+
+
+def _host_lines(part: Slice) -> Iterator[str]:
     version = part.version
     moment = datetime.fromtimestamp(part.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield from ("", f"[slices.{_key(part.host)}]")
     yield f"version = {_text(f'{version.epoch}.{version.counter}.{version.digest}')}"
     yield f"time = {moment}"
-    yield f"state = {_text(state)}"
 
 
 def _pane_lines(pane: Pane) -> Iterator[str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentmesh.adapters.files import replace
-from agentmesh.adapters.slices import render_slices
+from agentmesh.adapters.slices import Rendered, render_slices
 from agentmesh.agent.log import log
 from agentmesh.config import Paths
 from agentmesh.core.liveness import Way
@@ -31,6 +31,7 @@ class Replica:
         self._members = {alias}
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._rendered: Rendered = {}
         self._rising = asyncio.Lock()
         self._may_rise = False
         self.registry: Registry = {}
@@ -122,7 +123,7 @@ class Replica:
         states = {host: self.states.get(host, "stale") for host in self.registry} | {self._alias: "live"}
         async with self._writing:
             own, every = [self.own], list(self.registry.values())
-            await asyncio.to_thread(_write, self._paths, own, every, states)
+            await asyncio.to_thread(self._write, own, every, states)
 
     async def _rise_above(self, version: Version, source: str) -> None:
         """Raise this host's slice above one that somebody holds of it.
@@ -142,7 +143,6 @@ class Replica:
         await self._database.write(slices.keep, part)
         self.on_change(part.host)
 
-
-def _write(paths: Paths, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:
-    replace(paths.local, render_slices(own, states))
-    replace(paths.registry, render_slices(every, states))
+    def _write(self, own: list[Slice], every: list[Slice], states: dict[str, str]) -> None:
+        replace(self._paths.local, render_slices(own, states))
+        replace(self._paths.registry, render_slices(every, states, self._rendered))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmesh.adapters.slices import render_slices
+from agentmesh.adapters.slices import Rendered, render_slices
 from agentmesh.core.address import Address
 from agentmesh.core.model import Slice
 from tests.core.examples import NOW, a_pane, a_slice, slices, texts
@@ -79,3 +79,17 @@ def test_whatever_slices_hold_every_address_and_host_is_read_back(parts: list[Sl
     found = read_back(*parts, states=states)
     assert set(found.get("slices", {})) == {part.host for part in parts}
     assert set(found.get("agents", {})) == {pane.address for part in parts for pane in part.panes}
+
+
+def test_what_was_rendered_before_shows_every_change_and_nothing_that_is_gone() -> None:
+    rendered: Rendered = {}
+    first, second = a_slice(a_pane("a-dev-x", host="a"), host="a"), a_slice(a_pane("b-dev-x", host="b"), host="b")
+    newer = a_slice(a_pane("b-dev-y", host="b"), host="b", counter=1)
+    for parts, states in (
+        ([first, second], {"a": "live"}),
+        ([first, newer], {"a": "live"}),
+        ([first, newer], {"a": "stale"}),
+        ([newer], {}),
+        ([first, second], {}),
+    ):
+        assert render_slices(parts, states, rendered) == render_slices(parts, states)
