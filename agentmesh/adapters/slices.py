@@ -11,7 +11,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 Rendered = dict[str, tuple[Slice, str, dict[str, str]]]
-"""By host: the slice that was rendered last, its block without the state, and the block of each of its addresses."""
+"""By host: the slice rendered last, its own block but for the state, and the blocks of its addresses."""
 
 
 def render_slices(slices: Iterable[Slice], states: Mapping[str, str], rendered: Rendered | None = None) -> bytes:

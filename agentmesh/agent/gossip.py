@@ -20,6 +20,8 @@ from agentmesh.errors import ProtocolError, Unreachable
 
 LINKS_SECONDS = 0.2
 """How long changes of links, ours and others', are gathered before anything follows: many come up together."""
+LINKS_SECONDS_EACH = 0.02
+"""The same for each neighbour, where that is longer: each is told, and where there are many, many change."""
 CONTACTS_TOGETHER = 50
 """How many hosts' contacts one frame may tell of."""
 
@@ -146,7 +148,8 @@ class Gossip:
     def links_changed(self) -> None:
         """Work out anew, soon, who lives."""
         if self._links_timer is None:
-            self._links_timer = asyncio.get_running_loop().call_later(LINKS_SECONDS, self._note_links)
+            seconds = max(LINKS_SECONDS, LINKS_SECONDS_EACH * len(self._ears))
+            self._links_timer = asyncio.get_running_loop().call_later(seconds, self._note_links)
 
     def _note_links(self) -> None:
         """Note who lives, and tell the neighbours of links that have changed, ours and others'."""

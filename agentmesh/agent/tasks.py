@@ -8,6 +8,9 @@ from typing import Any, Self
 
 from agentmesh.agent.log import log
 
+CANCEL_AGAIN_SECONDS = 5.0
+"""After how long a task is cancelled again: in Python 3.11 asyncio.wait_for may lose a cancellation for a result."""
+
 
 class Tasks:
     """A task group that cancels what still runs when its block ends. A task that fails ends the block."""
@@ -25,9 +28,13 @@ class Tasks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over = True
-        for task in self._running:
-            task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        try:
+            while running := tuple(self._running):
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+        finally:
+            await self._group.__aexit__(kind, error, trace)
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task; when the block has ended, and others only finish, it is cancelled at once."""

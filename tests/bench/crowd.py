@@ -19,7 +19,9 @@ from tests.e2e.namespaces import Namespaces
 from tests.tmux import RealTmux
 
 PATIENCE = 120.0
+"""Seconds that anything may take."""
 _POLL_SECONDS = 0.005
+_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
 class Member:
@@ -84,7 +86,7 @@ class Crowd:
             _ip(namespace, "link", "set", f"cable{side}", "up")
 
     def start(self) -> None:
-        """Start all agents at once."""
+        """Start all agents, about as fast as two cores can."""
         for side, namespace in enumerate(self._sides):
             homes = [str(member.home) for member in self.members if member.side == side and member is not self.first]
             nursery = [sys.executable, "-m", "tests.bench.nursery", *homes]
@@ -176,6 +178,7 @@ def crowd(size: int, settings: str = "") -> Iterator[Crowd]:
     with ExitStack() as life:
         root = Path(tempfile.mkdtemp(prefix="am-", dir="/dev/shm"))
         life.callback(shutil.rmtree, root, ignore_errors=True)
+        life.enter_context(_enough_watches(size))
         sides = [life.enter_context(closing(Namespaces(["net"]))) for _ in range(2)]
         cable = f"link add name cable0 type veth peer name cable1 netns {sides[1].pid}"
         _ip(sides[0], *cable.split())
@@ -185,6 +188,17 @@ def crowd(size: int, settings: str = "") -> Iterator[Crowd]:
         life.callback(made.stop)
         made.furnish()
         yield made
+
+
+@contextmanager
+def _enough_watches(size: int) -> Iterator[None]:
+    """Let a user have more inotify(7) instances for a while: each agent takes one, and 128 is the kernel's default."""
+    before = _INSTANCES.read_text()
+    _INSTANCES.write_text(str(max(int(before), 2 * size + 128)))
+    try:
+        yield
+    finally:
+        _INSTANCES.write_text(before)
 
 
 def _end_tmux(member: Member) -> None:

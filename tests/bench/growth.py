@@ -1,6 +1,5 @@
 """How a mesh of real agents grows: convergence after a change, a cut, a cold start; traffic and memory."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from statistics import median
@@ -11,6 +10,7 @@ SIZES = (10, 50, 100, 200)
 CHANGES = 10
 TARGET_SECONDS = 2.0
 """Within which a mesh of the largest size has converged after a change."""
+FOOTING = "Seconds until every registry.toml says so; packets and KiB for each agent and change; MiB of one agent."
 _ROW = "{:<30}" + "{:>10}" * 7
 
 
@@ -88,11 +88,12 @@ def _has_lost(number: int, text: bytes) -> bool:
     return text.count(b"stale since") == number
 
 
-def rows(grown: Sequence[Grown]) -> Iterator[str]:
-    """Yield the table's lines."""
-    yield _ROW.format("real agents on this machine", "change s", "most s", "heal s", "cold s", "packets", "KiB", "MiB")
-    for mesh in grown:
-        values = [f"{getattr(mesh, field.name):.2f}" for field in fields(mesh)[1:]]
-        yield _ROW.format(f"{mesh.agents} agents", *values)
-    yield "Seconds until every registry.toml says so; packets and KiB for each agent and change; MiB of one agent."
-    yield ""
+def heading() -> str:
+    """Return the line above the first."""
+    return _ROW.format("real agents on this machine", "change s", "most s", "heal s", "cold s", "packets", "KiB", "MiB")
+
+
+def row(mesh: Grown) -> str:
+    """Return the line of one mesh."""
+    values = [f"{getattr(mesh, field.name):.2f}" for field in fields(mesh)[1:]]
+    return _ROW.format(f"{mesh.agents} agents", *values)

@@ -8,17 +8,24 @@ import gc
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 
 from agentmesh.agent import app
 from agentmesh.config import Paths
 
+PACE_SECONDS = 0.3
+"""Between two: starting takes a core about as long, and many at once on two cores would only time out."""
+
 
 def main() -> None:
     """Fork the agents, and end them."""
     gc.freeze()
-    agents = [_fork(Path(home)) for home in sys.argv[1:]]
+    agents = []
+    for home in sys.argv[1:]:
+        agents.append(_fork(Path(home)))
+        time.sleep(PACE_SECONDS)
     sys.stdin.read()
     for pid in agents:
         os.kill(pid, signal.SIGTERM)
