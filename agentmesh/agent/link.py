@@ -144,7 +144,8 @@ async def greeted(stream: FrameStream, session: Session, seconds: float = HELLO_
     """Trade hellos; returns the session that knows its peer. Raises LinkRefused, ProtocolError, OSError."""
     for command in conversation.opening(session):
         if isinstance(command, Send):
-            await stream.send(command.frame)
+            with suppress(ConnectionError):  # it has ended already: what it has said before tells why
+                await stream.send(command.frame)
     try:
         async with asyncio.timeout(seconds):
             frame = await stream.read()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,8 @@ async def visit(alias: str, own: Hello, key: Path) -> Introduction:
         stream = FrameStream(*await connection.open_conversation())
         try:
             async with asyncio.timeout(VISIT_SECONDS):
-                await stream.send(own)
+                with suppress(ConnectionError):  # it has ended already: what it has said before tells why
+                    await stream.send(own)
                 frame = await stream.read()
                 heard = time.time()
                 if frame is None:

@@ -282,7 +282,8 @@ async def test_a_clock_that_is_wrong_is_said_when_its_host_is_added(host: LocalH
     key = asyncssh.generate_private_key("ssh-ed25519")
     hello = Hello(host="odd", version="1", time=time.time() - 3600)
 
-    async def greet(_in: object, stdout: asyncssh.SSHWriter[bytes], _err: object) -> None:
+    async def greet(stdin: asyncssh.SSHReader[bytes], stdout: asyncssh.SSHWriter[bytes], _err: object) -> None:
+        await stdin.read(2**16)
         stdout.write(encode(hello))
         stdout.close()
 
