@@ -14,7 +14,6 @@ from agentmesh.agent.identities import Conversation, Identities
 from agentmesh.agent.link import Link, greeted
 from agentmesh.agent.log import log
 from agentmesh.agent.openings import Openings
-from agentmesh.agent.probes import Probes
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.ways import Ways
@@ -29,7 +28,6 @@ from agentmesh.core.session import (
     Compare,
     Greet,
     Learn,
-    Note,
     Part,
     Record,
     Send,
@@ -85,7 +83,6 @@ class Conversations:
     ) -> None:
         self._alias = alias
         self._identities = identities
-        self.probes = Probes(ways.send_directly)
         self._ways = ways
         self._mailroom = mailroom
         self._tasks = tasks
@@ -220,8 +217,8 @@ class Conversations:
                     await link.send(frame)
             case Visit(host, ticket):
                 self._tasks.start_supervised(f"visit {host}", self._visit(host, ticket))
-            case Answered() | Note():
-                self._note_answer(command, link)
+            case Answered():
+                link.note_answer()
             case Greet():
                 raise ProtocolError(reason="a hello in the middle")
             case Part() | Close():
@@ -239,13 +236,6 @@ class Conversations:
             case Chart(host, news):
                 self._ways.gossip.chart(host, news)
                 self._ways.look_again()
-
-    def _note_answer(self, command: Answered | Note, link: Link) -> None:
-        match command:
-            case Answered():
-                link.note_answer()
-            case Note(answer):
-                self.probes.note(answer)
 
     async def _handle_mail(self, command: Accept | TakeBack | Record, link: Link) -> None:
         match command:

@@ -41,6 +41,9 @@ class Link:
         self.stream = stream
         self._used = self._heard = time.monotonic()
         self._answer = asyncio.Event()
+        self._pinging = asyncio.Lock()
+        self.latency: float | None = None
+        """Seconds that the other side took to answer when it was last asked."""
         self._reading: asyncio.Timeout | None = None
         self._is_cut = False
 
@@ -74,13 +77,20 @@ class Link:
         """Seconds since the other side was heard."""
         return time.monotonic() - self._heard
 
+    async def ping(self, seconds: float) -> float:
+        """Return how many seconds the other side takes to answer. Raises TimeoutError, OSError."""
+        async with asyncio.timeout(seconds), self._pinging:  # an answer doesn't say to which ping
+            self._answer.clear()
+            started = time.monotonic()
+            await self.send(Ping())
+            await self._answer.wait()
+            self.latency = time.monotonic() - started
+        return self.latency
+
     async def check(self, seconds: float) -> None:
         """See that the other side answers within so many seconds; end the link when it doesn't."""
-        self._answer.clear()
         try:
-            async with asyncio.timeout(seconds):
-                await self.send(Ping())
-                await self._answer.wait()
+            await self.ping(seconds)
         except TimeoutError:
             log.warning("link is dead", peer=self.host, silence=f"{self.silence:.1f} s")
             self.cut()

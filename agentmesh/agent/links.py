@@ -15,7 +15,6 @@ from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.link import Link, greeted
 from agentmesh.agent.log import log
-from agentmesh.agent.probes import Probes
 from agentmesh.agent.relay import ask_relay
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.stream import FrameStream, Reader, Writer
@@ -30,7 +29,10 @@ ANSWER_SECONDS = 2.0
 """How long a frame may stay unanswered until it is asked whether the link lives."""
 DOUBT_SECONDS = 4.0
 """How long that question may stay unanswered."""
+PING_SECONDS = 5.0
+"""How long a host that a person asks for may take to answer."""
 CHECK_SECONDS = 15.0
+"""How often links are looked at, and how long one may be silent."""
 PATIENT_SECONDS = 30.0
 """How long a silent link may take to show that it lives, when nothing speaks for its being dead."""
 
@@ -64,10 +66,22 @@ class Links:
         """What is told to the neighbours."""
         return self._ways.gossip
 
-    @property
-    def probes(self) -> Probes:
-        """What measures the links."""
-        return self._conversations.probes
+    def latency(self, host: str) -> float | None:
+        """Return the seconds that a host took to answer when it was last asked over the link that there is."""
+        return next((link.latency for link in self._ways.direct(host)), None)
+
+    async def ping(self, host: str) -> float:
+        """Return how many seconds a host takes to answer over the direct link that there is. Raises Unreachable."""
+        for link in self._ways.direct(host):
+            if not link.can_invite:
+                raise Unreachable(host=host, reason="its agentmesh is too old to answer pings")
+            try:
+                return await link.ping(PING_SECONDS)
+            except TimeoutError as error:
+                raise Unreachable(host=host, reason=f"it has not answered within {PING_SECONDS:g} s") from error
+            except OSError as error:
+                raise Unreachable(host=host, reason=error) from error
+        raise Unreachable(host=host, reason="there is no link to it")
 
     def has_link(self, host: str) -> bool:
         """Tell whether there is a direct link to a host."""

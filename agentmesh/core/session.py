@@ -13,8 +13,6 @@ from agentmesh.core.wire import (
     Hello,
     Invite,
     Ping,
-    Probe,
-    ProbeAnswer,
     ReceiptNews,
     SliceNews,
     Summary,
@@ -97,12 +95,6 @@ class Answered(msgspec.Struct, frozen=True):
     """The peer has answered a ping."""
 
 
-class Note(msgspec.Struct, frozen=True):
-    """Take the answer to a probe of ours."""
-
-    answer: ProbeAnswer
-
-
 class Part(msgspec.Struct, frozen=True):
     """Send nothing more in the conversation but a bye: the peer sends nothing more, and awaits it."""
 
@@ -113,7 +105,7 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Chart | Accept | TakeBack | Record | Visit | Answered | Note | Part | Close
+Command = Send | Greet | Learn | Compare | Chart | Accept | TakeBack | Record | Visit | Answered | Part | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,10 +174,6 @@ def _of_the_conversation(host: str, frame: Frame) -> list[Command]:
             return [Visit(host, ticket)]
         case Ping(is_answer):
             return [Answered() if is_answer else Send(Ping(is_answer=True))]
-        case Probe(identifier):
-            return [Send(ProbeAnswer(identifier))]
-        case ProbeAnswer():
-            return [Note(frame)]
         case Bye(reason, awaited):
             return [Part() if awaited else Close(f"{host} said: {printable(reason)[:LONGEST_REASON]}")]
         case Hello():

@@ -172,20 +172,6 @@ class ContactsNews(msgspec.Struct, frozen=True):
     """The version of each host's list; None when it isn't told."""
 
 
-class Probe(msgspec.Struct, frozen=True):
-    """The receiver answers at once."""
-
-    KIND: ClassVar[int] = 16
-    id: ShortText
-
-
-class ProbeAnswer(msgspec.Struct, frozen=True):
-    """The answer to a probe."""
-
-    KIND: ClassVar[int] = 17
-    id: ShortText
-
-
 class _SealedSlice(msgspec.Struct, frozen=True, omit_defaults=True):
     """How news of a slice stands on the wire."""
 
@@ -210,8 +196,6 @@ Frame = (
     | Invite
     | Ping
     | ContactsNews
-    | Probe
-    | ProbeAnswer
 )
 
 # Append only: these numbers are spoken by other hosts, of other versions.
@@ -233,8 +217,6 @@ _FRAMES: dict[int, type[Frame]] = {
         Invite,
         Ping,
         ContactsNews,
-        Probe,
-        ProbeAnswer,
     )
 }
 _RAW_KIND = Chunk.KIND

@@ -20,8 +20,6 @@ from agentmesh.core.wire import (
     Invite,
     Offer,
     Ping,
-    Probe,
-    ProbeAnswer,
     Ready,
     ReceiptNews,
     Refusal,
@@ -85,8 +83,6 @@ def every_frame() -> tuple[Frame, ...]:
         Invite("0" * 32),
         Ping(),
         ContactsNews((Contacts("hub", Version(1, 2, "0"), ("a",)),), {"hub": Version(1, 2, "0")}),
-        Probe("1"),
-        ProbeAnswer("1"),
     )
 
 
@@ -196,8 +192,6 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     ),
     st.builds(SliceNews, slices),
     slices.map(lambda part: SliceNews(part, Seal(slice_text(part), "ssh-ed25519 A", "c2ln"))),
-    st.builds(Probe, texts),
-    st.builds(ProbeAnswer, texts),
     st.builds(
         ContactsNews,
         st.lists(st.builds(Contacts, names.map("h{}".format), versions, st.lists(texts).map(tuple))).map(tuple),
