@@ -41,7 +41,9 @@ class Ways:
         """Use a link no more; ``lost``: what was on its way over it may be lost with it."""
         links = self._links.get(link.host, [])
         if link in links:
-            links.remove(link)
+            self._links[link.host] = [kept for kept in links if kept is not link]
+            if not self._links[link.host]:
+                del self._links[link.host]
             log.info("link is down" if lost else "link is left", peer=link.host)
             linked = self.has_link(link.host)
             if not link.via and (lost or not linked):

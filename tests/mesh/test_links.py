@@ -74,11 +74,10 @@ async def lie(host: LocalHost, answer: bytes, awaited: str, code: int = 0) -> No
         def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
             connections.append(conn)
 
-    async def handle(_in: object, stdout: asyncssh.SSHWriter[bytes], _err: object) -> None:
-        stdout.write(answer)
+    async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.stdout.write(answer)
         await asyncio.sleep(0.2)
-        assert isinstance(stdout.channel, asyncssh.SSHServerChannel)
-        stdout.channel.exit(code)
+        process.exit(code)
 
     listener = await asyncssh.listen(
         "127.0.0.1",
@@ -86,7 +85,7 @@ async def lie(host: LocalHost, answer: bytes, awaited: str, code: int = 0) -> No
         server_factory=Liar,
         server_host_keys=[key],
         authorized_client_keys=str(host.agents / "key.pub"),
-        session_factory=handle,
+        process_factory=handle,
         encoding=None,
     )
     async with listener:

@@ -21,10 +21,11 @@ Pair = tuple[LocalHost, LocalHost]
 
 
 @pytest.fixture
-def meeting(root: Path) -> Iterator[Pair]:
+def meeting(root: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
     """Yield two hosts, of which only the second can dial the other so far."""
     with ExitStack() as life:
-        hosts = LocalHost("alpha", root), LocalHost("beta", root)
+        folder = root / f"{abs(hash(request.node.name)) % 10**6}"
+        hosts = LocalHost("alpha", folder), LocalHost("beta", folder)
         for host in hosts:
             life.callback(host.end)
             host.start()
