@@ -186,7 +186,8 @@ class Gossip:
 
     def _lasts(self, host: str, ear: _Ear) -> bool:
         """Tell whether a link is kept by either side: of one that was dialled on demand the mesh needn't hear."""
-        if self.kept is None or host in self.kept or ear.neighbour.hears is None:
+        is_peer = host in self._replica.members
+        if self.kept is None or host in self.kept or not is_peer or ear.neighbour.hears is None:
             return True
         told = self._told.get(host)
         return told is not None and self._alias in told.links
