@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
 
+# Three at a time, even on two cores: most tests wait most of the time.
 test: $(VENV)/installed .system-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-clis: $(VENV)/installed .system-test
 	$(BIN)/python -m pytest tests/clis -m clis

@@ -190,7 +190,8 @@ class Conversations:
     async def _keep_begun(self, link: Link, session: Session) -> None:
         with self._identities.conversation() as held:
             held.greet(session)
-            await self._keep(link, session)
+            async with _telling_why(link.stream):
+                await self._keep(link, session)
 
     async def _keep(self, link: Link, session: Session) -> None:
         """Do what the frames of a link ask for, to its end, and part from the links that it makes superfluous."""
@@ -198,11 +199,10 @@ class Conversations:
             for spare in self._ways.spare(link.host):
                 self._ways.remove(spare, lost=False)
                 await spare.part("one link is enough: the one that the lower alias has dialled", awaited=True)
-            async with _telling_why(link.stream):
-                while not link.has_ended and (frame := await link.read()) is not None:
-                    session, commands = conversation.receive(session, frame)
-                    for command in commands:
-                        await self._perform(command, link)
+            while not link.has_ended and (frame := await link.read()) is not None:
+                session, commands = conversation.receive(session, frame)
+                for command in commands:
+                    await self._perform(command, link)
         finally:
             self._ways.remove(link, lost=not link.has_parted)
 
