@@ -145,7 +145,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))
         agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
-        agent.tasks.start("check links", agent.links.keep_checking())
+        agent.tasks.start("check links", agent.links.vigil.keep_checking())
         agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)

@@ -1,41 +1,31 @@
 """Links to other hosts, as the rest of the agent sees them: reach a host, send it a frame or a file, be called."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agentmesh.adapters import ssh
 from agentmesh.agent.conversations import Conversations, Mailroom
-from agentmesh.agent.dialling import OUR_FAULT, Dialler, PeerStatus
+from agentmesh.agent.dialling import Dialler, PeerStatus
 from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.link import Link, greeted
 from agentmesh.agent.log import log
-from agentmesh.agent.relay import ask_relay
+from agentmesh.agent.reaching import Reaching
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.stream import FrameStream, Reader, Writer
 from agentmesh.agent.tasks import Tasks, supervised
+from agentmesh.agent.vigil import Vigil
 from agentmesh.agent.ways import Ways
 from agentmesh.core.wire import Frame
-from agentmesh.errors import AgentmeshError, LinkRefused, NotAdmitted, ProtocolError, Unreachable
+from agentmesh.errors import AgentmeshError, LinkRefused, NotAdmitted, Unreachable
 
-WAKE_SECONDS = 1.0
-"""How long a link may take to show that it lives, when much speaks for its being dead."""
-ANSWER_SECONDS = 2.0
-"""How long a frame may stay unanswered until it is asked whether the link lives."""
-DOUBT_SECONDS = 4.0
-"""How long that question may stay unanswered."""
-PING_SECONDS = 5.0
-"""How long a host that a person asks for may take to answer."""
-CHECK_SECONDS = 15.0
-"""How often links are looked at, and how long one may be silent."""
-PATIENT_SECONDS = 30.0
-"""How long a silent link may take to show that it lives, when nothing speaks for its being dead."""
-
+if TYPE_CHECKING:
+    import asyncio
 
 IDLE = "a link is made when there is something to send"
 
@@ -49,39 +39,22 @@ class Links:
         self._tasks = tasks
         self._diallers: dict[str, Dialler] = {}
         self._dialling: dict[str, asyncio.Task[None]] = {}
-        self._reaching: dict[str, asyncio.Task[str]] = {}
         self._kept: AbstractSet[str] | None = None
         self._awaited: Counter[str] = Counter()
         self._used: set[str] = set()
         self.on_change: Callable[[], None] = lambda: None
         """Told before everything is looked at again."""
-        self._doubted: set[str] = set()
         self._mailroom = mailroom
         self._ways = Ways(alias, replica, tasks, self._lose)
         self._conversations = Conversations(alias, self._ways, mailroom, tasks, identities, self.send)
         self._openings = self._conversations.openings
+        self._reaching = Reaching(self._ways, self._conversations, tasks, self._dialled)
+        self.vigil = Vigil(self._ways, tasks)
 
     @property
     def gossip(self) -> Gossip:
         """What is told to the neighbours."""
         return self._ways.gossip
-
-    def latency(self, host: str) -> float | None:
-        """Return the seconds that a host took to answer when it was last asked over the link that there is."""
-        return next((link.latency for link in self._ways.direct(host)), None)
-
-    async def ping(self, host: str) -> float:
-        """Return how many seconds a host takes to answer over the direct link that there is. Raises Unreachable."""
-        for link in self._ways.direct(host):
-            if not link.can_invite:
-                raise Unreachable(host=host, reason="its agentmesh is too old to answer pings")
-            try:
-                return await link.ping(PING_SECONDS)
-            except TimeoutError as error:
-                raise Unreachable(host=host, reason=f"it has not answered within {PING_SECONDS:g} s") from error
-            except OSError as error:
-                raise Unreachable(host=host, reason=error) from error
-        raise Unreachable(host=host, reason="there is no link to it")
 
     def has_link(self, host: str) -> bool:
         """Tell whether there is a direct link to a host."""
@@ -147,6 +120,11 @@ class Links:
                     dialler.hurry()
                 self._start_dialling(alias)
 
+    def _dialled(self, host: str) -> Dialler | None:
+        """Dial a host at once, if it is a peer."""
+        self.dial(host)
+        return self._diallers.get(host)
+
     def _start_dialling(self, alias: str) -> None:
         task = self._dialling.get(alias)
         if task is None or task.done():
@@ -163,13 +141,7 @@ class Links:
     async def reach(self, host: str) -> None:
         """Have a link to a host, direct or through another host, dialling it if need be. Raises Unreachable."""
         self._used.add(host)
-        if self._ways.best(host):
-            return
-        if host not in self._reaching:
-            self._reaching[host] = self._tasks.start(f"reach {host}", self._reach(host))
-        reason = await asyncio.shield(self._reaching[host])
-        if reason:
-            raise Unreachable(host=host, reason=reason)
+        await self._reaching.reach(host)
 
     async def wait_for_link(self, host: str) -> None:
         """Wait until there is a link to a host, whoever dials, or a neighbour has one that might relay."""
@@ -184,10 +156,7 @@ class Links:
     async def send(self, host: str, frame: Frame) -> None:
         """Send a frame to a host, by the best way there is. Raises Unreachable."""
         await self.reach(host)
-        link = await self._ways.send(host, frame)
-        if link.can_invite and host not in self._doubted:
-            self._doubted.add(host)
-            self._tasks.start_supervised(f"check {host}", self._doubt(link))
+        self.vigil.expect_answer(await self._ways.send(host, frame))
 
     def sync(self) -> None:
         """Dial every peer that is down, and trade summaries with the others."""
@@ -199,23 +168,13 @@ class Links:
         """See at once which links live, and dial what is down: this host has slept, or its network has changed."""
         for alias in self._dialling:
             self._diallers[alias].start_over()
-        for link in self._ways.all_direct():
-            if link.can_invite:
-                self._tasks.start_supervised(f"check {link.host}", link.check(WAKE_SECONDS))
-
-    async def keep_checking(self) -> None:
-        """See that the links live that others have dialled: only their side would notice that a connection is dead."""
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            for link in self._ways.all_direct():
-                if link.can_invite and not link.is_ours and link.silence > CHECK_SECONDS:
-                    self._tasks.start_supervised(f"check {link.host}", link.check(PATIENT_SECONDS))
+        self.vigil.check_all()
 
     @asynccontextmanager
     async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
         """Begin a conversation with a host, by the best way there is, for one file. Raises Unreachable."""
         await self.reach(host)
-        stream, via = await self._begin(host)
+        stream, via = await self._reaching.begin(host)
         try:
             try:
                 hello = self._conversations.hello("drop")
@@ -277,90 +236,6 @@ class Links:
         dialler.link_has_ended()
         if not link.is_ours:
             dialler.hurry()
-
-    async def _doubt(self, link: Link) -> None:
-        """See whether a link lives that something was sent over, when nothing comes back."""
-        await asyncio.sleep(ANSWER_SECONDS)
-        self._doubted.discard(link.host)
-        if link.silence >= ANSWER_SECONDS:
-            await link.check(DOUBT_SECONDS)
-
-    async def _reach(self, host: str) -> str:
-        """Look for ways to a host until there is one; returns why there is none, or nothing."""
-        looking = asyncio.ensure_future(self._look_for_way(host))
-        found = asyncio.ensure_future(self._ways.until(lambda: bool(self._ways.best(host))))
-        try:
-            with supervised("reaching failed", peer=host):
-                await asyncio.wait({looking, found}, return_when=asyncio.FIRST_COMPLETED)
-                return "" if found.done() else looking.result()
-            return OUR_FAULT
-        finally:
-            del self._reaching[host]
-            looking.cancel()
-            found.cancel()
-            await asyncio.gather(looking, found, return_exceptions=True)
-
-    async def _look_for_way(self, host: str) -> str:
-        """Dial a host, and ask each neighbour for a way that may have one; returns why it can't be reached."""
-        dialler = self._diallers.get(host)
-        if dialler is None:
-            return "it isn't in peers.conf, and hasn't dialled us"
-        failure = asyncio.ensure_future(dialler.failure())
-        self.dial(host)
-        refusals: list[str] = []
-        try:
-            while not failure.done():
-                for near in self._ways.relays(host):
-                    try:
-                        await self._link_over(near, host)
-                    except Unreachable as error:
-                        self._ways.rest(host, near)
-                        refusals.append(f"over {near}: {error.facts['reason']}")
-                    else:
-                        return ""
-                another = asyncio.ensure_future(self._ways.until(lambda: bool(self._ways.relays(host))))
-                await asyncio.wait({failure, another}, return_when=asyncio.FIRST_COMPLETED)
-                another.cancel()
-            return "; ".join([failure.result(), *refusals])
-        finally:
-            failure.cancel()
-
-    async def _link_over(self, near: str, host: str) -> None:
-        """Begin a link to a host over another. Raises Unreachable."""
-        stream = await self._tunnel(near, host)
-        try:
-            session = await greeted(stream, self._conversations.begun(host, near))
-        except (LinkRefused, ProtocolError, OSError) as error:
-            stream.close()
-            raise Unreachable(host=host, reason=error) from error
-        self._ways.trust(host, near)
-        self._conversations.start_link(stream, session)
-
-    async def _tunnel(self, near: str, host: str) -> FrameStream:
-        """Begin a conversation with a host over another. Raises Unreachable."""
-        stream = await self._openings.open(near)
-        try:
-            await ask_relay(stream, self._conversations.hello("relay", to=host), near)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
-
-    async def _begin(self, host: str) -> tuple[FrameStream, str]:
-        """Begin a conversation with a host that there is a link to; returns it, and the host that it goes through.
-
-        Raises Unreachable.
-        """
-        link = next(iter(self._ways.best(host)), None)
-        if link is None:
-            raise Unreachable(host=host, reason="the link broke just now")
-        if link.via:
-            return await self._tunnel(link.via, host), link.via
-        if not link.can_invite and not self._openings.has_connection(host):
-            raise Unreachable(
-                host=host, reason="it dials us, and is too old to take a file so; see that we can dial it"
-            )
-        return await self._openings.open(host), ""
 
     def _status(self, status: PeerStatus) -> PeerStatus:
         links = self._ways.best(status.host)

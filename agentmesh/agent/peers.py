@@ -140,7 +140,7 @@ class Peers:
             pins=sorted(fingerprint(pin.key) for pin in self._identities.pins if pin.name == host),
             version=printable(hello.version) if hello else "",
             key=fingerprint(hello.key) if hello else "",
-            latency=self._links.latency(host),
+            latency=self._links.vigil.latency(host),
         )
 
     async def _add(self, alias: str) -> str:
@@ -198,7 +198,7 @@ class Peers:
             raise UnknownPeer(alias=alias)
         if alias not in self._callers:
             raise Unreachable(host=alias, reason=statuses[alias].reason or statuses[alias].state)
-        seconds = await self._links.ping(alias)
+        seconds = await self._links.vigil.ping(alias)
         conversation = next(iter(self._identities.with_host(alias)), None)
         if conversation is None or conversation.peer is None:
             raise Unreachable(host=alias, reason="the link broke just now")

@@ -1,6 +1,8 @@
 """Watched files: a touch is seen, and a storm of touches is few events."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentmesh.adapters.watch import changes, edits
-from tests.eventually import eventually_async
+from tests.eventually import eventually, eventually_async
 
 
 @pytest.fixture
@@ -83,6 +85,35 @@ async def test_a_neighbour_of_the_file_is_no_event(file: Path) -> None:
         assert not events
         touch(file)
         await eventually_async(lambda: events, "the file itself is seen", seconds=2)
+
+
+NO_WATCHES = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"'
+SAY_CHANGES = """
+import asyncio, pathlib, sys
+from agentmesh.adapters.watch import changes
+
+async def say():
+    async for _ in changes(*map(pathlib.Path, sys.argv[1:])):
+        print("changed", flush=True)
+
+asyncio.run(say())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is the Linux kernel's")
+def test_a_change_is_seen_where_the_kernel_gives_no_more_watches(file: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    watch = [sys.executable, "-c", SAY_CHANGES, str(file), str(tmp_path / "sockets")]
+    with said.open("wb") as output:
+        # A user namespace has a limit of its own.
+        program = ["unshare", "--user", "--map-root-user", "sh", "-c", NO_WATCHES, *watch]
+        watching = subprocess.Popen(program, stdout=output, stderr=output)
+    try:
+        eventually(lambda: touch(file) and "changed" in said.read_text(), "the touch is seen", said.read_text)
+        assert watching.poll() is None
+    finally:
+        watching.terminate()
+        watching.wait(30)
 
 
 @asynccontextmanager
