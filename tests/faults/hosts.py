@@ -92,6 +92,8 @@ class MortalHost(LocalHost):
 
     def go_on(self) -> None:
         """Let an agent that has halted go on."""
+        state = ["ps", "-o", "state=", "-p", str(self._pid)]
+        eventually(lambda: subprocess.check_output(state, text=True).startswith("T"), "the agent has halted")
         os.kill(self._pid, signal.SIGCONT)
 
     def forget_plan(self) -> bool:

@@ -78,6 +78,7 @@ STEPS: dict[CodeType, Callable[[FrameType], str]] = {
     _inner(Database.write, "transaction"): _transaction,
     Clients.run.__code__: _tmux,
     FrameStream.send.__code__: _sent,
+    FrameStream.answer.__code__: _sent,
     session.receive.__code__: _received,
 }
 """What is counted as a step, by its code."""
