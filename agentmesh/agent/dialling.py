@@ -40,6 +40,16 @@ Hold = Callable[[str, ssh.Connection], Awaitable[str]]
 Raises AgentmeshError, OSError."""
 
 
+def longest_pause(failures: int) -> float:
+    """Return how many seconds may pass before a peer is dialled again that could not be reached so often in a row.
+
+    >>> longest_pause(0), longest_pause(3), longest_pause(100_000)
+    (0.5, 4.0, 60.0)
+    """
+    doublings = min(failures, 16)  # a host may be down for weeks, and no float holds as many
+    return min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**doublings)
+
+
 class Dialler:
     """Dials one peer, but while it spares us that, having dialled itself."""
 
@@ -116,9 +126,8 @@ class Dialler:
             await self._pause()
 
     async def _pause(self) -> None:
-        longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**self.failures)
         try:
-            async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 (it spreads load)
+            async with asyncio.timeout(random.uniform(0, longest_pause(self.failures))):  # noqa: S311 (it spreads load)
                 await self._wanted.wait()
         except TimeoutError:
             pass
