@@ -47,7 +47,7 @@ def longest_pause(failures: int) -> float:
     (0.5, 4.0, 60.0)
     """
     doublings = min(failures, 16)  # a host may be down for weeks, and no float holds as many
-    return min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**doublings)
+    return min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0**doublings)
 
 
 class Dialler:

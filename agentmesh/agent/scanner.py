@@ -16,6 +16,9 @@ from agentmesh.core.inventory import Listing, take_inventory
 from agentmesh.core.model import Profile
 from agentmesh.errors import TmuxFailed
 
+RETRY_SECONDS = 0.5
+"""How soon a scan that has failed is tried again: a server that ends may still be there for a moment."""
+
 
 class Scanner:
     """Knows this host's tmux servers, and keeps its slice true."""
@@ -91,15 +94,18 @@ class Scanner:
     async def keep_scanning(self, tasks: Tasks) -> None:
         """Scan whenever a hook has spoken, a server has come or gone, and at every resync interval.
 
-        Events during a scan are one more scan.
+        Events during a scan are one more scan. After a failed one, of which nothing more may be heard, it is tried
+        again soon, and then more and more seldom.
         """
         tasks.start("watch tmux", self._watch_files())
+        interval, retry = self._config.sync.interval, RETRY_SECONDS
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._config.sync.interval):
+                async with asyncio.timeout(retry if self.failures else interval):
                     await self._wanted.wait()
             self._wanted.clear()
             await self.scan()
+            retry = min(2 * retry, interval) if self.failures else RETRY_SECONDS
             for pid in self._pids - self._watched:
                 self._watched.add(pid)
                 tasks.start(f"watch tmux server {pid}", self._watch_server(pid))

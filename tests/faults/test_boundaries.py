@@ -74,9 +74,10 @@ class Scene:
         host.plan("stop", step)
         sending = host.popen("notify-pane", self.program.address, "--queue", body)
         self._until_met(host, step, body)
-        host.forget_plan()
+        has_halted = not host.forget_plan()
         host.crash_tmux()
-        host.go_on()
+        if has_halted:
+            host.go_on()
         assert sending.wait(30) in {0, 7}
         host.begin_session()
         self.program.open()

@@ -28,7 +28,7 @@ def wait_until_known(peer: LocalHost, host: LocalHost, *windows: str) -> None:
         state = str(peer.registry().get("slices", {}).get(host.name, {}).get("state"))
         return written if (written, "live") == (listed, state) else {"differs", state, *(written ^ listed)}
 
-    eventually(lambda: known() == wanted, f"{peer.name} knows {wanted}", lambda: (known(), peer.log))
+    eventually(lambda: known() == wanted, f"{peer.name} knows {wanted}", lambda: f"{known()}\n{peer.log}\n{host.log}")
 
 
 def start_tmux(host: LocalHost, window: str) -> None:
