@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from agentmesh.adapters.files import PRIVATE_FILE, replace, shown_path
 from agentmesh.adapters.ipc import Request
 from agentmesh.adapters.keys import fingerprint, read_public_key
@@ -19,6 +17,7 @@ from agentmesh.agent.visit import Introduction, visit
 from agentmesh.config import Config, Paths, is_alias, load_peers, with_peer, without_peer
 from agentmesh.core.authorized_keys import forced_command
 from agentmesh.core.identity import Pin
+from agentmesh.core.model import Standing
 from agentmesh.core.text import printable
 from agentmesh.core.wire import Hello
 from agentmesh.errors import (
@@ -35,26 +34,6 @@ from agentmesh.errors import (
 
 LARGEST_SKEW = 5.0
 """Seconds that a peer's clock may differ before it is said."""
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a peer, for `agentmesh peers`."""
-
-    host: str
-    state: str
-    since: int
-    reason: str
-    via: str
-    """The peer through which it is reached meanwhile."""
-    identity: str
-    """``pinned``, ``host key``, ``claimed``; empty when there is no link."""
-    pins: list[str]
-    """Fingerprints of the keys that are pinned to it here."""
-    version: str
-    key: str
-    """The fingerprint of the key that it says it has."""
-    latency: float | None
-    """Seconds, as last measured."""
 
 
 class Peers:

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import msgspec
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -11,6 +10,7 @@ from rich.table import Table
 from agentmesh.cli.agent import ago
 from agentmesh.cli.ask import ask, ask_for, do
 from agentmesh.cli.table import console
+from agentmesh.core.model import Standing
 from agentmesh.errors import BadConfiguration, NoAgent
 
 _ALIASES = typer.Argument(help="SSH aliases, each the name of its host.")
@@ -19,21 +19,6 @@ peers = typer.Typer(
     help="The other hosts of the mesh: list, add, remove, ping; authorize and revoke their keys.",
     invoke_without_command=True,
 )
-
-
-class Peer(msgspec.Struct):
-    """A peer, as the agent tells of it."""
-
-    host: str
-    state: str
-    since: int
-    reason: str
-    via: str
-    identity: str
-    pins: list[str]
-    version: str
-    key: str
-    latency: float | None
 
 
 @peers.callback()
@@ -55,7 +40,7 @@ def list_peers(json: bool = typer.Option(False, "--json", help="Print it as JSON
     if json:
         typer.echo(ask("peers", "list"), nl=False)
         return
-    known = ask_for(list[Peer], "peers", "list")
+    known = ask_for(list[Standing], "peers", "list")
     screen = console()
     if not known:
         screen.print("no peers: `agentmesh peers add ALIAS`, or write one SSH alias a line into peers.conf")

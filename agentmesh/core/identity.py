@@ -28,11 +28,6 @@ class Identity(StrEnum):
     CLAIMED = "claimed"
     """It called with a key that may log in here, and says so itself."""
 
-    @property
-    def is_proven(self) -> bool:
-        """Whether a key stands for it."""
-        return self is not Identity.CLAIMED
-
 
 class Pin(msgspec.Struct, frozen=True, order=True):
     """A key that is pinned to a host's name."""

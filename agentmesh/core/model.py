@@ -82,6 +82,26 @@ class Contacts(msgspec.Struct, frozen=True):
     links: tuple[str, ...] = ()
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host knows of a peer, as `agentmesh peers` shows it."""
+
+    host: str
+    state: str
+    since: int
+    reason: str
+    via: str
+    """The peer through which it is reached meanwhile."""
+    identity: str
+    """``pinned``, ``host key``, ``claimed``; empty when there is no link."""
+    pins: list[str]
+    """Fingerprints of the keys that are pinned to it here."""
+    version: str
+    key: str
+    """The fingerprint of the key that it says it has."""
+    latency: float | None
+    """Seconds, as last measured."""
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Text for one pane."""
 

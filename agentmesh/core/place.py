@@ -9,7 +9,7 @@ import msgspec
 
 from agentmesh.core.box import BoxReading, BoxState, foreign, holds, read_box
 from agentmesh.core.model import Box, Profile
-from agentmesh.core.screen import PaneFacts, before_cursor, plain, prompt_before_cursor, up_to_cursor
+from agentmesh.core.screen import PaneFacts, plain, prompt_before_cursor, up_to_cursor, waits_at_cursor
 from agentmesh.core.text import squash
 
 _EDGE = 24
@@ -62,7 +62,7 @@ class Line(msgspec.Struct, frozen=True):
         line = self._line(facts)
         whole = self.before + ours
         # A row of wide characters isn't joined with the next: the line may be only the end of ours.
-        if before_cursor(facts).strip() and whole.endswith(line) and up_to_cursor(facts).endswith(whole):
+        if whole.endswith(line) and waits_at_cursor(facts, whole):
             return Rest("", "")
         at = line.rfind(ours)
         if at < 0 or not line.startswith(self.before):

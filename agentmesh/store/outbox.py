@@ -76,14 +76,6 @@ def uncertain(connection: sqlite3.Connection, since: int) -> list[Letter]:
     return _decoded(rows)
 
 
-def starting_with(connection: sqlite3.Connection, prefix: str) -> list[Letter]:
-    """Return the messages whose id begins so."""
-    rows = connection.execute(
-        "SELECT message, receipt FROM outbox WHERE substr(id, 1, ?) = ? ORDER BY rowid", (len(prefix), prefix)
-    )
-    return _decoded(rows)
-
-
 def _decoded(rows: Iterable[tuple[bytes, bytes]]) -> list[Letter]:
     return [
         Letter(msgspec.json.decode(message, type=Message), msgspec.json.decode(receipt, type=Receipt))

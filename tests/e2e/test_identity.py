@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from agentmesh.cli.peers import Peer
-from agentmesh.core.model import Letter
+from agentmesh.core.model import Letter, Standing
 from tests.e2e.hosts import Host, Network
 from tests.e2e.mesh import knows, open_window, screen, start_agent
 from tests.eventually import eventually
@@ -28,7 +27,7 @@ def pinned(network: Network, worker: Host) -> Iterator[None]:
 
 
 def identity(host: Host, peer: str) -> str:
-    known = msgspec.json.decode(host.run("agentmesh", "peers", "--json").stdout, type=list[Peer])
+    known = msgspec.json.decode(host.run("agentmesh", "peers", "--json").stdout, type=list[Standing])
     return next((other.identity for other in known if other.host == peer), "")
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from agentmesh.adapters.keys import HostKey
 from agentmesh.adapters.ssh import SUBSYSTEM
-from agentmesh.cli.peers import Peer
-from agentmesh.core.model import Letter
+from agentmesh.core.model import Letter, Standing
 from agentmesh.core.wire import Bye, Decoder, Deliver, Frame, Hello, SliceNews, encode, slice_text
 from tests.core.examples import a_message, a_pane, a_slice
 from tests.eventually import eventually
@@ -51,10 +50,10 @@ def pinned(two: Pair) -> Pair:
     return two
 
 
-def peers(host: LocalHost) -> dict[str, Peer]:
+def peers(host: LocalHost) -> dict[str, Standing]:
     answer = host.run("agentmesh", "peers", "--json")
     assert answer.returncode == 0, answer.stderr
-    return {peer.host: peer for peer in msgspec.json.decode(answer.stdout, type=list[Peer])}
+    return {peer.host: peer for peer in msgspec.json.decode(answer.stdout, type=list[Standing])}
 
 
 def inbox(host: LocalHost) -> list[Letter]:
