@@ -25,6 +25,8 @@ from agentmesh.errors import PaneGone, TmuxFailed
 
 PATIENCE = 5.0
 """Seconds that tmux may take for one execution."""
+REPLENISH_SECONDS = 0.01
+"""How long after the last commands for a pane clients are started for the next."""
 DISMISS_SECONDS = 60.0
 """How long a client that was started ahead may wait: messages often come in bursts."""
 _NO_SESSIONS = "no current target"
@@ -112,13 +114,12 @@ class TmuxServer:
         program = shutil.which("tmux")
         self._server = libtmux.Server(socket_path=path, tmux_bin=program)
         self._clients = Clients(program or "tmux", path)
-        self._dismissal: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tmux")
 
     def close(self) -> None:
         """Take no more commands."""
-        if self._dismissal is not None:
-            self._dismissal.cancel()
+        self._stop_timers()
         self._thread.submit(self._clients.close)
         self._thread.shutdown(wait=False)
 
@@ -225,19 +226,25 @@ class TmuxServer:
     async def _act(self, pane: str, *command: str) -> str:
         """Run commands for a pane by a client that was started ahead; return what they print."""
         loop = asyncio.get_running_loop()
-        if self._dismissal is not None:
-            self._dismissal.cancel()
+        self._stop_timers()
         try:
             answer = await loop.run_in_executor(self._thread, lambda: self._clients.run(command, PATIENCE))
         except FileNotFoundError as error:
             raise TmuxFailed(reason=_NO_TMUX) from error
         except OSError as error:
             raise TmuxFailed(reason=error) from error
-        self._dismissal = loop.call_later(DISMISS_SECONDS, self.dismiss)
+        self._timers = [
+            loop.call_later(REPLENISH_SECONDS, self._thread.submit, self._clients.replenish),
+            loop.call_later(DISMISS_SECONDS, self.dismiss),
+        ]
         if _NO_SESSIONS in answer.complaint:
             raise PaneGone(pane=pane)
         self._check(answer.complaint)
         return answer.output
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
 
     def _check(self, complaint: str) -> None:
         """Raise what tmux's complaint means."""
