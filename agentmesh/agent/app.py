@@ -27,6 +27,7 @@ from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
+from agentmesh.agent.reporting import Reporting
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import Tasks
@@ -52,6 +53,7 @@ class Agent(msgspec.Struct, frozen=True):
     membership: Membership
     postman: Postman
     control: Control
+    reporting: Reporting
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -87,17 +89,21 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
         inspection = Inspection(alias, directory, scanner, typist)
+        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman)
         commands = {
             "notify-pane": sending.run,
             "inbox": mail.inbox,
             "outbox": mail.outbox,
             "capture": inspection.capture,
             "peers": about_peers.run,
+            "status": reporting.status,
         }
-        control = Control(paths, alias, replica, scanner, links, directory, membership, commands, stopping.set)
+        control = Control(paths, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
             await scanner.scan()
-            yield Agent(config, replica, drops, scanner, links, membership, postman, control, tasks, stopping)
+            yield Agent(
+                config, replica, drops, scanner, links, membership, postman, control, reporting, tasks, stopping
+            )
         finally:
             scanner.close()
 
@@ -173,5 +179,5 @@ async def _listen(agent: Agent, paths: Paths, life: AsyncExitStack) -> None:
             await agent.links.serve(reader, writer, pinned=pinned)
 
         listening = ssh.listening(agent.config.listen.address, paths.key, paths.authorized_keys, on_streams)
-        agent.control.listening = await life.enter_async_context(listening)
-        log.info("listening for peers", address=agent.control.listening)
+        agent.reporting.listening = await life.enter_async_context(listening)
+        log.info("listening for peers", address=agent.reporting.listening)

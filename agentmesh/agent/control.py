@@ -3,7 +3,6 @@
 import os
 from collections.abc import Awaitable, Callable, Mapping
 
-from agentmesh import __version__
 from agentmesh.adapters.ipc import Request
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.directory import Directory
@@ -28,7 +27,6 @@ class Control:
     def __init__(
         self,
         paths: Paths,
-        alias: str,
         replica: Replica,
         scanner: Scanner,
         links: Links,
@@ -38,21 +36,17 @@ class Control:
         stop: Callable[[], None],
     ) -> None:
         self._paths = paths
-        self._alias = alias
         self._replica = replica
         self._scanner = scanner
         self._links = links
         self._directory = directory
         self._membership = membership
         self._stop = stop
-        self.listening = ""
-        """The address of the agent's own SSH listener; empty without one."""
         self._commands: Mapping[str, Command] = {
             **more,
             "list": self._list,
             "show": self._show,
             "whoami": self._whoami,
-            "status": self._status,
             "sync": self._sync,
             "identify": self._identify,
             "register": self._register,
@@ -88,21 +82,6 @@ class Control:
     async def _whoami(self, request: Request, answer: Answer) -> int:
         caller = await self._directory.caller(request)
         await answer.write_output(f"{caller.name}\n")
-        return 0
-
-    async def _status(self, _: Request, answer: Answer) -> int:
-        status = {
-            "host": self._alias,
-            "version": __version__,
-            "pid": os.getpid(),
-            "home": str(self._paths.home),
-            "listening": self.listening,
-            "panes": sum("." not in pane.address for pane in self._replica.own.panes),
-            "servers": [server.name for server in self._scanner.servers if server.runs()],
-            "failures": self._scanner.failures,
-            "peers": self._links.statuses,
-        }
-        await answer.write_output(as_json(status))
         return 0
 
     async def _sync(self, _: Request, answer: Answer) -> int:

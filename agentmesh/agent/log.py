@@ -8,13 +8,15 @@ import logging
 import math
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
 from zlib import crc32
+
+from agentmesh.core.status import Trouble
 
 MINUTE = 60.0
 MOST_A_MINUTE = 100
@@ -23,6 +25,8 @@ SORTS = 16
 """So many reasons are told apart."""
 LONGEST_FACT = 500
 """Characters."""
+TROUBLES = 5
+"""So many of the last warnings and errors are remembered."""
 LARGEST_LOG = 2 * 1024 * 1024
 OLD_LOGS = 3
 
@@ -41,6 +45,8 @@ class EventLog:
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.troubles: deque[Trouble] = deque(maxlen=TROUBLES)
+        """The last warnings and errors."""
         self._minutes: defaultdict[tuple[str, int], _Minute] = defaultdict(_Minute)
         self._logger = logging.getLogger(name)
         self._logger.propagate = False
@@ -73,6 +79,8 @@ class EventLog:
             minute.left_out += 1
             return
         minute.written += 1
+        if level >= logging.WARNING:
+            self.troubles.append(Trouble(int(time.time()), " ".join([event, *_told(facts)])))
         self._logger.log(level, event, extra={"facts": facts}, exc_info=with_traceback)
 
     @contextmanager
@@ -110,7 +118,11 @@ class _FactsFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """Return the line, facts at the end, quoted so that none can break it."""
         facts = getattr(record, "facts", {})
-        return " ".join([super().formatMessage(record), *(f"{name}={_quoted(str(facts[name]))}" for name in facts)])
+        return " ".join([super().formatMessage(record), *_told(facts)])
+
+
+def _told(facts: Mapping[str, object]) -> list[str]:
+    return [f"{name}={_quoted(str(fact))}" for name, fact in facts.items()]
 
 
 def _quoted(text: str) -> str:

@@ -66,13 +66,13 @@ class Peers:
         """
         match request.words[1:]:
             case ["list"]:
-                await answer.write_output(as_json(self._list()))
+                await answer.write_output(as_json(self.standings()))
             case ["add", *aliases] if aliases:
                 return await self._each(aliases, self._add, answer)
             case ["remove", *aliases] if aliases:
                 return await self._each(aliases, self._remove, answer)
             case ["ping", *aliases]:
-                return await self._each(aliases or [peer.host for peer in self._list()], self._ping, answer)
+                return await self._each(aliases or [peer.host for peer in self.standings()], self._ping, answer)
             case ["authorize", name, key]:
                 await answer.write_output(await self._authorize(name, key))
             case ["revoke", name]:
@@ -96,7 +96,8 @@ class Peers:
                     raise done
         return code
 
-    def _list(self) -> list[Standing]:
+    def standings(self) -> list[Standing]:
+        """Return how each peer stands, and each host that calls though it is none."""
         statuses = {status.host: status for status in self._links.statuses}
         return [
             self._standing(host, statuses.get(host)) for host in [*statuses, *sorted(self._callers - set(statuses))]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from asyncio import FIRST_COMPLETED
+from collections import Counter
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -91,6 +92,11 @@ class Postman:
     async def give_up(self, host: str) -> int:
         """End the messages for a host that has left the mesh; returns how many there were."""
         return await self._courier.give_up(host)
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many messages for panes of this host have not ended, by address."""
+        return dict(Counter(entry.message.to for entry in self._queues.entries))
 
     def hurry(self) -> None:
         """Try at once what waits for a pane of this host."""

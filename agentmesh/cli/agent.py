@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Any
 
-import msgspec
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -13,33 +12,11 @@ from agentmesh.adapters import ipc
 from agentmesh.cli.ask import ask, ask_for
 from agentmesh.cli.table import console
 from agentmesh.config import Paths
+from agentmesh.core.model import Standing
+from agentmesh.core.status import Status
 from agentmesh.errors import AgentmeshError, NoAgent
 
 STOP_SECONDS = 15.0
-
-
-class Peer(msgspec.Struct):
-    """A peer, as the agent tells of it."""
-
-    host: str
-    state: str
-    since: int
-    reason: str = ""
-    via: str = ""
-
-
-class Status(msgspec.Struct):
-    """How the agent is."""
-
-    host: str
-    version: str
-    pid: int
-    home: str
-    listening: str
-    panes: int
-    servers: list[str]
-    failures: dict[str, str]
-    peers: list[Peer]
 
 
 def run() -> None:
@@ -49,27 +26,51 @@ def run() -> None:
     asyncio.run(app.run(Paths.from_environment()))
 
 
-def status(json: bool = typer.Option(False, "--json", help="Print it as JSON.")) -> None:
-    """Show how the agent is: its peers, its tmux servers, how many windows it offers."""
+def status(json: bool = typer.Option(False, "--json", help="Print it as JSON, with all that is known.")) -> None:
+    """Show how the agent is: its peers and their round trips, its windows, what waits, and what went wrong last.
+
+    `agentmesh doctor` looks for what is wrong, and says what to do about it.
+    """
     if json:
         typer.echo(ask("status"), nl=False)
         return
     now = ask_for(Status, "status")
     screen = console()
-    screen.print(f"[bold]{now.host}[/bold]  agentmesh {now.version}, pid {now.pid}, {now.home}")
-    if now.listening:
-        screen.print(f"listening on {now.listening}")
-    screen.print(f"{now.panes} windows on tmux servers: {', '.join(now.servers) or 'none runs'}")
+    listening = f", listening on {now.listening}" if now.listening else ""
+    screen.print(f"[bold]{now.host}[/bold]  agentmesh {now.version}, pid {now.pid}, {now.home}{listening}")
+    screen.print(f"{now.panes} windows on tmux servers: {', '.join(now.servers) or 'none runs'}; {_count(now.hosts)}")
     for server, reason in now.failures.items():
-        screen.print(f"[red]tmux server {server}: {escape(reason)}[/red]")
-    if not now.peers:
+        screen.print(f"[red]tmux server {escape(server)}: {escape(reason)}[/red]")
+    screen.print(f"waiting: {escape(_queues(now)) or 'nothing'}")
+    if now.peers:
+        screen.print(standings(now.peers))
+    else:
         screen.print("no peers: `agentmesh peers add ALIAS`")
-        return
-    table = Table("peer", "state", "since", "", box=None, pad_edge=False)
-    for peer in now.peers:
+    for trouble in now.troubles:
+        screen.print(f"[yellow]{ago(trouble.time)} ago: {escape(trouble.text)}[/yellow]")
+
+
+def standings(peers: list[Standing]) -> Table:
+    """Return a table of how peers stand."""
+    table = Table("peer", "state", "since", "identity", "version", "round trip", "", box=None, pad_edge=False)
+    for peer in peers:
+        trip = "" if peer.latency is None else f"{peer.latency * 1000:.1f} ms"
+        since = ago(peer.since) if peer.since else ""
         state = f"{peer.state}, reached via {peer.via}" if peer.via else peer.state
-        table.add_row(peer.host, state, ago(peer.since), escape(peer.reason))
-    screen.print(table)
+        style = {"down": "red", "refused": "red", "connecting": "yellow"}.get(peer.state)
+        row = (peer.host, state, since, peer.identity, peer.version, trip, peer.reason)
+        table.add_row(*map(escape, row), style=style)
+    return table
+
+
+def _count(hosts: int) -> str:
+    return f"{hosts} hosts known" if hosts > 1 else "no other host known"
+
+
+def _queues(now: Status) -> str:
+    """Return what waits, and for whom."""
+    here = [f"{count} for {address}" for address, count in now.waiting.items()]
+    return ", ".join([*here, *(f"{count} for {host}" for host, count in now.outbox.items())])
 
 
 def stop() -> None:

@@ -1,7 +1,6 @@
-"""agentmesh outbox, inbox, log: the messages that are kept here, and what happened to them."""
+"""agentmesh outbox, inbox: the messages that are kept here."""
 
 import time
-from collections import deque
 from datetime import datetime
 
 import typer
@@ -10,10 +9,8 @@ from rich.table import Table
 
 from agentmesh.cli.ask import ask, ask_for
 from agentmesh.cli.table import console
-from agentmesh.config import Paths
 from agentmesh.core.model import Letter
 from agentmesh.core.text import printable, without_controls
-from agentmesh.errors import AgentmeshError
 
 LONGEST_TEXT = 60
 """Characters of a message that a table shows."""
@@ -100,28 +97,10 @@ def mark(
     typer.echo(f"{len(chosen)} marked as read")
 
 
-def log(
-    words: str = typer.Argument("", help="Only lines with this in them: a message's id, an address, a host."),
-    lines: int = typer.Option(40, "-n", "--lines", min=1, help="How many lines, the newest."),
-) -> None:
-    """Show what the agent has logged: which message ended how, which link came and went. Never a message's text."""
-    path = Paths.from_environment().log
-    try:
-        with path.open(errors="replace") as file:
-            found = deque((line for line in file if words in line), maxlen=lines)
-    except FileNotFoundError:
-        raise AgentmeshError(
-            reason=f"there is no log in {path.parent} yet; start the agent with `agentmesh run`"
-        ) from None
-    for line in found:
-        typer.echo(without_controls(line), nl=False)
-
-
 def add_to(commands: typer.Typer) -> None:
     """Add these commands to the program."""
     commands.add_typer(outbox, name="outbox")
     commands.add_typer(inbox, name="inbox")
-    commands.command()(log)
 
 
 def _when(moment: int) -> str:

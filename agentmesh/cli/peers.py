@@ -4,10 +4,8 @@ import sys
 from pathlib import Path
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from agentmesh.cli.agent import ago
+from agentmesh.cli.agent import standings
 from agentmesh.cli.ask import ask, ask_for, do
 from agentmesh.cli.table import console
 from agentmesh.core.model import Standing
@@ -45,13 +43,7 @@ def list_peers(json: bool = typer.Option(False, "--json", help="Print it as JSON
     if not known:
         screen.print("no peers: `agentmesh peers add ALIAS`, or write one SSH alias a line into peers.conf")
         return
-    table = Table("peer", "state", "since", "identity", "version", "round trip", "", box=None, pad_edge=False)
-    for peer in known:
-        trip = "" if peer.latency is None else f"{peer.latency * 1000:.1f} ms"
-        since = ago(peer.since) if peer.since else ""
-        state = f"{peer.state}, reached via {peer.via}" if peer.via else peer.state
-        table.add_row(*map(escape, (peer.host, state, since, peer.identity, peer.version, trip, peer.reason)))
-    screen.print(table)
+    screen.print(standings(known))
 
 
 @peers.command()

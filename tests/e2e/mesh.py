@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from agentmesh.cli.agent import Status
+from agentmesh.core.status import Status
 from tests.e2e.hosts import Host, Network
 from tests.eventually import eventually
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from agentmesh.cli.agent import Status
+from agentmesh.core.status import Status
 from tests.bench.crowd import Crowd, crowd
 from tests.bench.growth import start
 from tests.e2e.hosts import obstacle

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from agentmesh.cli.agent import Status
 from agentmesh.core.model import Receipt
+from agentmesh.core.status import Status
 from tests.eventually import eventually
 from tests.tmux import RealTmux
 
