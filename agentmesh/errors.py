@@ -115,6 +115,18 @@ class NotAdmitted(Unreachable):
     """{host} can't be reached: {reason}."""
 
 
+class HostKeyUnknown(NotAdmitted):
+    """{host} can't be reached: {reason}."""
+
+
+class KeyNotTaken(NotAdmitted):
+    """{host} can't be reached: {reason}."""
+
+
+class NotInstalled(NotAdmitted):
+    """{host} can't be reached: {reason}."""
+
+
 class ProtocolError(AgentmeshError):
     """The other side speaks something that isn't the agentmesh protocol: {reason}."""
 

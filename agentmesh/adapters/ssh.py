@@ -11,7 +11,7 @@ import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
 from agentmesh.core.authorized_keys import pinned_name
-from agentmesh.errors import BadConfiguration, NotAdmitted, Unreachable
+from agentmesh.errors import BadConfiguration, HostKeyUnknown, KeyNotTaken, Unreachable
 
 if TYPE_CHECKING:
     from asyncssh.channel import SSHChannel
@@ -176,10 +176,10 @@ async def dialled(alias: str, key: Path) -> AsyncIterator[Connection]:
         )
     except asyncssh.HostKeyNotVerifiable as error:
         reason = f"its host key is not trusted ({error}). Connect once by hand: ssh {alias} true"
-        raise NotAdmitted(host=alias, reason=reason) from error
+        raise HostKeyUnknown(host=alias, reason=reason) from error
     except asyncssh.PermissionDenied as error:
         reason = f"it takes none of our keys ({error.reason}). See that this works: ssh -o BatchMode=yes {alias} true"
-        raise NotAdmitted(host=alias, reason=reason) from error
+        raise KeyNotTaken(host=alias, reason=reason) from error
     except TimeoutError as error:
         raise Unreachable(host=alias, reason=f"no answer within {CONNECT_SECONDS} s") from error
     except (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:

@@ -274,6 +274,11 @@ def socket_folder() -> Path:
     return Path(os.environ.get("TMUX_TMPDIR") or "/tmp") / f"tmux-{os.getuid()}"  # noqa: S108 (tmux's own default)
 
 
+def hooks_in(file: Path) -> int:
+    """Return how many hooks a file of ours sets: so many are counted by a scan when they are loaded."""
+    return file.read_text().count("\nset-hook ")
+
+
 def find_sockets(named: Sequence[str]) -> list[Path]:
     """Return the sockets of the user's tmux servers: those in tmux's socket folder, and those named."""
     folder = socket_folder()

@@ -22,7 +22,7 @@ from agentmesh.agent.tasks import Tasks, supervised
 from agentmesh.agent.vigil import Vigil
 from agentmesh.agent.ways import Ways
 from agentmesh.core.wire import Frame
-from agentmesh.errors import AgentmeshError, LinkRefused, NotAdmitted, Unreachable
+from agentmesh.errors import AgentmeshError, LinkRefused, NotInstalled, Unreachable
 
 if TYPE_CHECKING:
     import asyncio
@@ -221,10 +221,10 @@ class Links:
 
     @staticmethod
     async def _complaint(alias: str, connection: ssh.Connection) -> str:
-        """Return why a peer has ended a link. Raises NotAdmitted when there is no agentmesh."""
+        """Return why a peer has ended a link. Raises NotInstalled when there is no agentmesh."""
         complaint = await connection.complaint() or "it ended the conversation"
         if connection.found_no_program:
-            raise NotAdmitted(host=alias, reason=f"agentmesh isn't installed there ({complaint})")
+            raise NotInstalled(host=alias, reason=f"agentmesh isn't installed there ({complaint})")
         return complaint
 
     def _lose(self, link: Link) -> None:

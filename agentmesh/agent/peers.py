@@ -13,7 +13,7 @@ from agentmesh.agent.links import Links
 from agentmesh.agent.membership import Membership
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
-from agentmesh.agent.visit import Introduction, visit
+from agentmesh.agent.visit import LARGEST_SKEW, Introduction, visit
 from agentmesh.config import Config, Paths, is_alias, load_peers, with_peer, without_peer
 from agentmesh.core.authorized_keys import forced_command
 from agentmesh.core.identity import Pin
@@ -31,9 +31,6 @@ from agentmesh.errors import (
     Unreachable,
     UsageError,
 )
-
-LARGEST_SKEW = 5.0
-"""Seconds that a peer's clock may differ before it is said."""
 
 
 class Peers:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from agentmesh.adapters import process
-from agentmesh.adapters.tmux import TmuxServer, find_sockets, socket_folder
+from agentmesh.adapters.tmux import TmuxServer, find_sockets, hooks_in, socket_folder
 from agentmesh.adapters.watch import changes
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
@@ -41,7 +41,7 @@ class Scanner:
         self._pids: set[int] = set()
         self._watched: set[int] = set()
         self._hooks = hooks_file()
-        self._expected_hooks = self._hooks.read_text().count("\nset-hook ")
+        self._expected_hooks = hooks_in(self._hooks)
         self.failures: dict[str, str] = {}
         """The servers whose last scan failed, and why."""
 

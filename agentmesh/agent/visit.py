@@ -13,8 +13,10 @@ from agentmesh.config import is_alias
 from agentmesh.core import session as conversation
 from agentmesh.core.session import Close, Session
 from agentmesh.core.wire import Bye, Hello
-from agentmesh.errors import LinkRefused, NameClash, ProtocolError, Unreachable
+from agentmesh.errors import LinkRefused, NameClash, NotInstalled, ProtocolError, Unreachable
 
+LARGEST_SKEW = 5.0
+"""Seconds that a host's clock may differ before it is said."""
 VISIT_SECONDS = 15.0
 """How long the other side may take to greet, and to object."""
 
@@ -42,6 +44,8 @@ async def visit(alias: str, own: Hello, key: Path) -> Introduction:
                 heard = time.time()
                 if frame is None:
                     reason = await connection.complaint() or "it ended the conversation"
+                    if connection.found_no_program:
+                        raise NotInstalled(host=alias, reason=f"agentmesh isn't installed there ({reason})")
                     raise Unreachable(host=alias, reason=f"{reason}. Is agentmesh installed there?")
                 if isinstance(frame, Hello) and frame.host not in {alias, own.host}:
                     raise _clash(alias, frame.host)

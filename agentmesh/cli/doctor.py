@@ -1,25 +1,87 @@
 """agentmesh doctor: what stands between a pane and its messages."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import typer
+from rich.markup import escape
 
 from agentmesh.cli.ask import ask_for
+from agentmesh.cli.table import console
+from agentmesh.config import Paths
 from agentmesh.core.address import slug
 from agentmesh.core.capture import SCREEN, Capture, recording
+from agentmesh.core.finding import Finding, Health, is_healthy
 from agentmesh.core.readiness import Action, action_for
+from agentmesh.core.text import printable
 from agentmesh.errors import AgentmeshError
 
+MARKS = {
+    Health.OK: "[green]✓[/green]",
+    Health.WARNING: "[yellow]![/yellow]",
+    Health.BROKEN: "[bold red]✗[/bold red]",
+}
 FLAGS = ("dead", "denied", "in_mode", "synchronized", "input_off", "alternate", "shell_is_agent")
 
 
 def doctor(
-    capture: str = typer.Option(..., "--capture", metavar="ADDRESS", help="Record what this pane of this host shows."),
-    folder: Path = typer.Argument(Path(), help="Where to put the recording."),
+    capture: str = typer.Option("", "--capture", metavar="ADDRESS", help="Record what this pane of this host shows."),
+    folder: Path = typer.Argument(Path(), help="With --capture: where to put the recording."),
+    fix: bool = typer.Option(
+        False, "--fix", help="Mend what can safely be: modes, hooks, a socket left by a crash, an agent that is gone."
+    ),
+    json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
 ) -> None:
-    """Say what every sensor sees of a pane and what a message would meet there; keep its screen as three files."""
-    seen = ask_for(Capture, "capture", capture)
+    """Look this host over, its agent and its way to each peer: what is wrong, and the command that mends it.
+
+    With or without a running agent; it takes some seconds at most. The exit code is 0 when nothing is broken; warnings
+    don't count.
+
+    With --capture, say what every sensor sees of a pane and what a message would meet there; keep its screen as three
+    files.
+    """
+    if capture:
+        _capture(capture, folder)
+        return
+    examined = asyncio.run(_examine(Paths.from_environment(), fix=fix))
+    if json:
+        typer.echo(msgspec.json.encode(examined))
+    else:
+        _show(examined)
+    raise typer.Exit(0 if is_healthy(examined.findings) else AgentmeshError.exit_code)
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What was found, and what was mended before."""
+
+    findings: list[Finding]
+    fixed: list[str]
+
+
+async def _examine(paths: Paths, *, fix: bool) -> Examined:
+    from agentmesh.doctor import examination  # noqa: PLC0415 (slow, and only needed here)
+
+    findings = await examination.examine(paths)
+    fixed = await examination.fix(paths, findings) if fix else []
+    return Examined(await examination.examine(paths) if fixed else findings, fixed)
+
+
+def _show(examined: Examined) -> None:
+    screen = console()
+    for done in examined.fixed:
+        screen.print(f"[cyan]fixed[/cyan]  {escape(done)}", soft_wrap=True)
+    width = max(len(finding.name) for finding in examined.findings)
+    for finding in examined.findings:
+        name = escape(finding.name.ljust(width))
+        screen.print(f"{MARKS[finding.state]} {name}  {escape(printable(finding.seen))}", soft_wrap=True)
+        if finding.remedy:
+            screen.print(f"  {' ' * width}  → {escape(finding.remedy)}", soft_wrap=True)
+
+
+def _capture(address: str, folder: Path) -> None:
+    seen = ask_for(Capture, "capture", address)
     for name, said in _told(seen):
         typer.echo(f"{name:10} {said}".rstrip())
     typer.echo(f"{'recorded':10} {_keep(seen, folder)}")

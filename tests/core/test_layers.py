@@ -36,7 +36,8 @@ RULES = {
     "adapters": Rule(_names("adapters core errors")),
     "config": Rule(_names("core errors")),
     "agent": Rule(_names("agent store adapters core config errors __version__")),
-    "cli": Rule(_names("cli core config errors adapters.ipc __version__"), late=_names("agent")),
+    "doctor": Rule(_names("doctor agent.identities agent.visit adapters core config errors __version__")),
+    "cli": Rule(_names("cli core config errors adapters.ipc __version__"), late=_names("agent doctor")),
     "cli.wire": Rule(_names("notify adapters.bridge"), late=_names("agent config")),
     "notify": Rule(_names(""), late=_names("agent"), standard=_names("_socket posix sys")),
     "__main__": Rule(_names(""), late=_names("cli")),
@@ -51,7 +52,7 @@ OUTSIDERS = {
     "typer": _names("cli"),
     "rich": _names("cli"),
     "tomlkit": _names("config"),
-    "msgspec": _names("core store adapters config agent cli"),
+    "msgspec": _names("core store adapters config agent cli doctor"),
 }
 """Packages of others, and where alone each may be imported."""
 
@@ -127,6 +128,9 @@ def test_core_never_asks_for_the_time(module: str) -> None:
         ("agent.new", "from agentmesh.cli.ask import ask"),
         ("agent.new", "import typer"),
         ("cli.new", "from agentmesh.agent import app"),
+        ("cli.new", "from agentmesh.doctor import examination"),
+        ("doctor.new", "from agentmesh.agent import app"),
+        ("agent.new", "from agentmesh.doctor import examination"),
         ("cli.new", "from agentmesh.adapters import tmux"),
         ("cli.new", "from agentmesh.adapters.stdio import standard_streams"),
         ("cli.new", "def late():\n    import libtmux"),

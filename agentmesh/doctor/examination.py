@@ -1,0 +1,69 @@
+"""Look a host over: every check, in the order in which a person reads them; then mend what can safely be mended."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+
+from agentmesh.adapters.authorized_keys import AuthorizedKeys
+from agentmesh.adapters.keys import HostKey
+from agentmesh.agent.identities import Identities
+from agentmesh.config import Config, Paths, load_alias, load_config, load_peers
+from agentmesh.core.finding import Finding, Health, broken
+from agentmesh.core.model import Standing
+from agentmesh.core.status import Status
+from agentmesh.doctor import agent, home, peers, tmux
+from agentmesh.errors import AgentmeshError, BadConfiguration
+
+
+async def examine(paths: Paths) -> list[Finding]:
+    """Look at everything."""
+    answer = await agent.ask_status(paths)
+    config = _config(paths)
+    here = [
+        await asyncio.to_thread(tmux.check_version),
+        *await tmux.check_hooks(config.tmux.servers, paths),
+        agent.check_agent(answer, paths),
+        agent.check_socket(answer, paths),
+        *([tmux.check_folder(answer)] if isinstance(answer, Status) else []),
+        home.check_settings(paths),
+        home.check_modes(paths),
+        home.check_disk(paths, await asyncio.to_thread(home.read_mounts)),
+        home.check_registry(paths),
+    ]
+    return [*here, *await _check_peers(paths, config, answer.peers if isinstance(answer, Status) else [])]
+
+
+async def fix(paths: Paths, findings: Iterable[Finding]) -> list[str]:
+    """Mend what can be mended without harm; returns what was done, and what could not be."""
+    fixes: Mapping[str, Callable[[], str | Awaitable[str]]] = {
+        "hooks": partial(tmux.load_hooks, _config(paths).tmux.servers, paths),
+        "socket": partial(agent.remove_socket, paths),
+        "modes": partial(home.close_paths, paths),
+    }
+    wanted = {finding.name.partition(" ")[0] for finding in findings if finding.state is not Health.OK}
+    done = []
+    for name in (name for name in fixes if name in wanted):
+        try:
+            did = fixes[name]()
+            done.append(did if isinstance(did, str) else await did)
+        except (AgentmeshError, OSError) as error:
+            done.append(f"{name} could not be mended: {error}")
+    return done
+
+
+async def _check_peers(paths: Paths, config: Config, standings: list[Standing]) -> list[Finding]:
+    try:
+        keys = AuthorizedKeys(paths.sshd_keys, paths.authorized_keys)
+        required = config.identity.require_pinned
+        identities = Identities(load_alias(paths), HostKey(paths.key), keys, require_pinned=required)
+        return await peers.check_peers(load_peers(paths), identities, standings)
+    except BadConfiguration as error:
+        return [broken("peers", f"they were not looked at: {error}", "first mend what is said above")]
+
+
+def _config(paths: Paths) -> Config:
+    """Return the settings; where they can't be read, which is found by a check of its own, what holds without them."""
+    try:
+        return load_config(paths)
+    except BadConfiguration:
+        return Config()
