@@ -137,3 +137,7 @@ class AlreadyRunning(AgentmeshError):
 
 class StoreFailed(AgentmeshError):
     """The database {path} can't be used: {reason}."""
+
+
+class InstallFailed(AgentmeshError):
+    """Could not {what}: {reason}. What was done before stands: the same command goes on from there."""
