@@ -244,7 +244,12 @@ def load_profiles(paths: Paths) -> Mapping[str, Profile]:
 
 
 def hooks_file() -> Path:
-    """Return the tmux hooks that are shipped: inside an installed package, or beside it in a checkout."""
+    """Return the tmux hooks that are shipped."""
+    return shipped("hooks/agentmesh.tmux.conf")
+
+
+def shipped(name: str) -> Path:
+    """Return a file that is shipped beside the code: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).parent
-    installed = package / "hooks" / "agentmesh.tmux.conf"
-    return installed if installed.exists() else package.parent / "hooks" / "agentmesh.tmux.conf"
+    installed = package / name
+    return installed if installed.exists() else package.parent / name

@@ -135,6 +135,10 @@ class LinkRefused(AgentmeshError):
     """The link is refused: {reason}."""
 
 
+class SetupFailed(AgentmeshError):
+    """{peer}: {reason}. What was done until then stands, and `agentmesh setup` goes on from there."""
+
+
 class DropFailed(AgentmeshError):
     """{name} could not be dropped on {host}: {reason}."""
 
@@ -149,3 +153,7 @@ class AlreadyRunning(AgentmeshError):
 
 class StoreFailed(AgentmeshError):
     """The database {path} can't be used: {reason}."""
+
+
+class InstallFailed(AgentmeshError):
+    """Could not {what}: {reason}. What was done before stands: the same command goes on from there."""

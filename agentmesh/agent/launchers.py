@@ -29,17 +29,24 @@ _COMMANDS = {
 }
 
 
+def launchers() -> dict[str, bytes]:
+    """Return every launcher by its name: the programs of the environment that this process runs in."""
+    packages = str(Path(__file__).parents[2])
+    texts = {"notify-pane": _launcher("-IS", _NOTIFY.format(packages=packages))}
+    for name, (module, function) in _COMMANDS.items():
+        texts[name] = _launcher("-I", _COMMAND.format(module=module, function=function))
+    return texts
+
+
 def write_launchers(folder: Path) -> None:
     """Write every launcher, where it isn't there already."""
-    packages = str(Path(__file__).parents[2])
-    _write(folder / "notify-pane", "-IS", _NOTIFY.format(packages=packages))
-    for name, (module, function) in _COMMANDS.items():
-        _write(folder / name, "-I", _COMMAND.format(module=module, function=function))
+    for name, text in launchers().items():
+        replace(folder / name, text, _EXECUTABLE)
 
 
-def _write(path: Path, options: str, code: str) -> None:
+def _launcher(options: str, code: str) -> bytes:
     line = f"#!{sys.executable} {options}"
     if len(line.encode()) > _LONGEST_SHEBANG or " " in sys.executable:
         # A line that sh and Python both read: sh starts the interpreter, Python sees a string.
         line = f"#!/bin/sh\n'''exec' '{sys.executable}' {options} \"$0\" \"$@\"\n' '''"
-    replace(path, f"{line}\n{code}".encode(), _EXECUTABLE)
+    return f"{line}\n{code}".encode()

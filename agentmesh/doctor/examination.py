@@ -11,26 +11,35 @@ from agentmesh.config import Config, Paths, load_alias, load_config, load_peers
 from agentmesh.core.finding import Finding, Health, broken
 from agentmesh.core.model import Standing
 from agentmesh.core.status import Status
-from agentmesh.doctor import agent, home, peers, tmux
+from agentmesh.doctor import agent, home, peers, service, tmux
 from agentmesh.errors import AgentmeshError, BadConfiguration
+from agentmesh.install.system import survey
 
 
 async def examine(paths: Paths) -> list[Finding]:
     """Look at everything."""
     answer = await agent.ask_status(paths)
     config = _config(paths)
-    here = [
-        await asyncio.to_thread(tmux.check_version),
-        *await tmux.check_hooks(config.tmux.servers, paths),
+    version, hooks, services, mounts, others = await asyncio.gather(
+        asyncio.to_thread(tmux.check_version),
+        tmux.check_hooks(config.tmux.servers, paths),
+        asyncio.to_thread(_check_services, paths),
+        asyncio.to_thread(home.read_mounts),
+        _check_peers(paths, config, answer.peers if isinstance(answer, Status) else []),
+    )
+    return [
+        version,
+        *hooks,
         agent.check_agent(answer, paths),
         agent.check_socket(answer, paths),
         *([tmux.check_folder(answer)] if isinstance(answer, Status) else []),
         home.check_settings(paths),
         home.check_modes(paths),
-        home.check_disk(paths, await asyncio.to_thread(home.read_mounts)),
+        home.check_disk(paths, mounts),
         home.check_registry(paths),
+        *services,
+        *others,
     ]
-    return [*here, *await _check_peers(paths, config, answer.peers if isinstance(answer, Status) else [])]
 
 
 async def fix(paths: Paths, findings: Iterable[Finding]) -> list[str]:
@@ -39,6 +48,7 @@ async def fix(paths: Paths, findings: Iterable[Finding]) -> list[str]:
         "hooks": partial(tmux.load_hooks, _config(paths).tmux.servers, paths),
         "socket": partial(agent.remove_socket, paths),
         "modes": partial(home.close_paths, paths),
+        "agent": partial(_start_agent, paths),
     }
     wanted = {finding.name.partition(" ")[0] for finding in findings if finding.state is not Health.OK}
     done = []
@@ -48,7 +58,21 @@ async def fix(paths: Paths, findings: Iterable[Finding]) -> list[str]:
             done.append(did if isinstance(did, str) else await did)
         except (AgentmeshError, OSError) as error:
             done.append(f"{name} could not be mended: {error}")
-    return done
+    return [each for each in done if each]
+
+
+def _check_services(paths: Paths) -> list[Finding]:
+    try:
+        system = survey(paths)
+    except BadConfiguration as error:
+        return [broken("service", f"it was not looked at: {error}", "first mend what is said above")]
+    return [service.check_service(system), *service.check_lingering(system)]
+
+
+async def _start_agent(paths: Paths) -> str:
+    if await agent.ask_status(paths) is not None:
+        return ""  # something answers at its socket, and has work to do
+    return await service.start_agent(await asyncio.to_thread(survey, paths))
 
 
 async def _check_peers(paths: Paths, config: Config, standings: list[Standing]) -> list[Finding]:

@@ -36,8 +36,11 @@ RULES = {
     "adapters": Rule(_names("adapters core errors")),
     "config": Rule(_names("core errors")),
     "agent": Rule(_names("agent store adapters core config errors __version__")),
-    "doctor": Rule(_names("doctor agent.identities agent.visit adapters core config errors __version__")),
+    "doctor": Rule(_names("doctor agent.identities agent.visit install adapters core config errors __version__")),
     "cli": Rule(_names("cli core config errors adapters.ipc __version__"), late=_names("agent doctor")),
+    "cli.install": Rule(_names("cli install core config errors")),
+    "cli.guide": Rule(_names("install.guide")),
+    "install": Rule(_names("install adapters core config errors __version__"), late=_names("agent")),
     "cli.wire": Rule(_names("notify adapters.bridge"), late=_names("agent config")),
     "notify": Rule(_names(""), late=_names("agent"), standard=_names("_socket posix sys")),
     "__main__": Rule(_names(""), late=_names("cli")),
@@ -52,7 +55,7 @@ OUTSIDERS = {
     "typer": _names("cli"),
     "rich": _names("cli"),
     "tomlkit": _names("config"),
-    "msgspec": _names("core store adapters config agent cli doctor"),
+    "msgspec": _names("core store adapters config agent cli doctor install"),
 }
 """Packages of others, and where alone each may be imported."""
 

@@ -100,6 +100,37 @@ def test_what_can_be_mended_is_mended_and_the_rest_has_a_remedy(fresh: LocalHost
     assert "can't be read" in found["registry"].seen
 
 
+def test_a_dead_agent_is_started_again_in_the_way_that_install_has_set_up(fresh: LocalHost) -> None:
+    host = fresh
+    assert host.run("agentmesh", "install").returncode == 0
+    pid = host.status().pid
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: host.run("agentmesh", "status").returncode != 0, "the agent is gone")
+    try:
+        done = host.run("agentmesh", "doctor", "--fix")
+        assert "fixed  started the agent" in done.stdout
+        assert done.returncode == 0, done
+        assert host.status().pid != pid
+    finally:
+        host.run("agentmesh", "stop")
+
+
+def test_services_that_are_not_there_or_end_with_the_login_are_warned_of(host: LocalHost) -> None:
+    programs = host.home / "programs"
+    programs.mkdir()
+    # The user's systemd can't be had by a home that isn't the user's.
+    (programs / "systemctl").write_text(f'#!/bin/sh\n[ "$2" = show-environment ] && echo "HOME={host.home}"\n')
+    (programs / "systemctl").chmod(0o755)
+    found = examined(host, environment={"PATH": f"{programs}:{host.environment['PATH']}"})
+    assert found["service"].seen == "systemd doesn't keep agentmesh.service, agentmesh-resync.timer"
+    assert found["service"].remedy == "agentmesh install"
+    assert found["lingering"].remedy == "sudo loginctl enable-linger $USER"
+    (programs / "systemctl").unlink()
+    bare = f"{programs}:{host.run('dirname', host.run('which', 'agentmesh').stdout.strip()).stdout.strip()}"
+    (programs / "tmux").symlink_to(host.run("which", "tmux").stdout.strip())
+    assert "nothing here starts the agent again" in examined(host, environment={"PATH": bare})["service"].seen
+
+
 def test_before_anything_is_set_up_doctor_says_so(root: Path) -> None:
     host = LocalHost("unborn", root)
     try:

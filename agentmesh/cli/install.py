@@ -1,0 +1,93 @@
+"""agentmesh install, uninstall: everything that this machine needs, and back again."""
+
+import sys
+from pathlib import Path
+
+import typer
+
+from agentmesh.config import Paths, load_alias
+from agentmesh.errors import AgentmeshError
+from agentmesh.install import running
+from agentmesh.install.change import AnyChange, Plan
+from agentmesh.install.plan import install_plan, precious, uninstall_plan
+from agentmesh.install.system import survey
+
+NEXT = """
+Next:
+  notify-pane --list        who is here: every window of your tmux sessions
+  agentmesh setup PEER      add another machine
+  agentmesh doctor          see that all is well
+`agentmesh guide` teaches an AI agent to use it; `agentmesh uninstall` undoes all this."""
+
+
+def install(
+    dry_run: bool = typer.Option(False, "--dry-run", help="Print every change, and make none."),
+    guide: list[Path] = typer.Option([], metavar="FILE", help="Keep `agentmesh guide` in this file (CLAUDE.md …)."),
+) -> None:
+    """Set this machine up: folders, programs, tmux hooks, a service that keeps the agent running.
+
+    What is yours stays: files are edited within a marked block, after a copy was kept, and nothing is overwritten.
+    Doing it again changes nothing, or what has changed with a new version. `agentmesh uninstall` undoes it.
+    """
+    paths = Paths.from_environment()
+    manifest = running.manifest_of(paths)
+    plan = install_plan(survey(paths), manifest, tuple(path.absolute() for path in guide))
+    if dry_run:
+        _show(plan)
+        return
+    running.install(plan, manifest, _tell)
+    _note(plan)
+    if not plan.changes:
+        typer.echo("Everything is in place already.")
+        return
+    if not running.agent_answers(paths):
+        raise AgentmeshError(reason=f"the agent doesn't answer; see {paths.log}, or run `agentmesh run`")
+    typer.echo(f"The agent of {load_alias(paths)} runs.")
+    typer.echo(NEXT)
+
+
+def uninstall(
+    dry_run: bool = typer.Option(False, "--dry-run", help="Print every change, and make none."),
+    yes: bool = typer.Option(False, "--yes", help="Remove messages, keys and settings, too, without asking."),
+) -> None:
+    """Undo what install did, and remove what the agent made. Asks before it removes messages, keys and settings."""
+    paths = Paths.from_environment()
+    manifest = running.manifest_of(paths)
+    kept = precious(paths)
+    everything = yes or not kept
+    if kept and not yes and not dry_run and sys.stdin.isatty():
+        names = ", ".join(path.name for path in kept)
+        everything = typer.confirm(f"Remove the messages, keys and settings in {paths.home}, too ({names})?")
+    plan = uninstall_plan(survey(paths), manifest, everything=everything)
+    if not everything:
+        note = f"messages, keys and settings stay in {paths.home}; `agentmesh uninstall --yes` removes them"
+        plan += Plan((), (note,))
+    if dry_run:
+        _show(plan)
+        return
+    running.uninstall(plan, _tell)
+    _note(plan)
+    typer.echo("Uninstalled. `pipx uninstall agentmesh` (or pip) removes the program itself.")
+
+
+def _show(plan: Plan) -> None:
+    for change in plan.changes:
+        _tell(change)
+    _note(plan)
+    if not plan.changes:
+        typer.echo("There is nothing to do.")
+
+
+def _tell(change: AnyChange) -> None:
+    typer.echo(f"- {change.says}")
+
+
+def _note(plan: Plan) -> None:
+    for note in plan.notes:
+        typer.echo(f"! {note}")
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Add these commands to the program."""
+    for command in (install, uninstall):
+        commands.command()(command)

@@ -1,0 +1,54 @@
+"""What install has done here, change by change, so that uninstall can undo it: ``install.json`` in our home."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agentmesh.adapters.files import make_private_folder, replace
+from agentmesh.errors import BadConfiguration
+from agentmesh.install.change import AnyChange, Write
+
+
+class Manifest:
+    """The changes that stand, in the order in which they were made. A change is written down before it is made."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file, when there is one. Raises BadConfiguration."""
+        self.path = path
+        self.changes: list[AnyChange] = []
+        try:
+            self.changes = msgspec.json.decode(path.read_bytes(), type=list[AnyChange], dec_hook=_decode)
+        except FileNotFoundError:
+            pass
+        except (OSError, msgspec.MsgspecError) as error:
+            raise BadConfiguration(path=path, reason=error) from error
+
+    def add(self, change: AnyChange) -> None:
+        """Write a change down; a file that is written again is still undone to what stood there at first."""
+        if isinstance(change, Write):
+            self.changes = [other for other in self.changes if not _is_of(other, change.path)]
+        self.changes.append(change)
+        self._save()
+
+    def remove(self, change: AnyChange) -> None:
+        """Forget a change that has been undone."""
+        self.changes.remove(change)
+        self._save()
+
+    def written(self, path: Path) -> Write | None:
+        """Return what install has written to a file."""
+        return next((change for change in self.changes if isinstance(change, Write) and change.path == path), None)
+
+    def _save(self) -> None:
+        make_private_folder(self.path.parent)
+        replace(self.path, msgspec.json.format(msgspec.json.encode(self.changes, enc_hook=os.fspath)))
+
+
+def _is_of(change: AnyChange, path: Path) -> bool:
+    return isinstance(change, Write) and change.path == path
+
+
+def _decode(kind: type, value: Any) -> Any:  # noqa: ANN401 (msgspec's hook)
+    return kind(value)

@@ -1,0 +1,44 @@
+"""Carry a plan out, change by change, written down as it goes; what a person sees is told by the caller."""
+
+import time
+from collections.abc import Callable
+
+from agentmesh.config import Paths
+from agentmesh.install.change import AnyChange, Plan
+from agentmesh.install.manifest import Manifest
+from agentmesh.install.perform import START_SECONDS, perform
+from agentmesh.install.plan import manifest_path
+from agentmesh.install.system import answers
+
+
+def install(plan: Plan, manifest: Manifest, tell: Callable[[AnyChange], None]) -> None:
+    """Carry out a plan of install; each change is told when it is made. Raises InstallFailed, BadConfiguration."""
+    for change in plan.changes:
+        manifest.add(change)
+        perform(change)
+        tell(change)
+
+
+def uninstall(plan: Plan, tell: Callable[[AnyChange], None]) -> None:
+    """Carry out a plan of uninstall. Raises InstallFailed.
+
+    The notes of install go last: what has been undone when it is cut short is seen by looking, and isn't undone again.
+    """
+    for change in plan.changes:
+        perform(change)
+        tell(change)
+
+
+def manifest_of(paths: Paths) -> Manifest:
+    """Return what install has done in a home. Raises BadConfiguration."""
+    return Manifest(manifest_path(paths))
+
+
+def agent_answers(paths: Paths) -> bool:
+    """Wait until an agent answers, as far as one has been started."""
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(paths.socket):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
