@@ -5,7 +5,7 @@ import sys
 import typer
 
 from agentmesh import __version__
-from agentmesh.cli import agent, demo, doctor, guide, install, log, mail, peers, registry, wire
+from agentmesh.cli import agent, demo, doctor, guide, install, log, mail, peers, registry, setup, wire
 from agentmesh.errors import AgentmeshError
 
 commands = typer.Typer(
@@ -39,7 +39,7 @@ def serve_wire(
     raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, peers, mail, log, install, guide, doctor, demo):
+for module in (agent, registry, peers, mail, log, install, setup, guide, doctor, demo):
     module.add_to(commands)
 
 

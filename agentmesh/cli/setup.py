@@ -1,0 +1,178 @@
+"""agentmesh setup: from nothing to a first message seen on another machine, by commands that a person could type."""
+
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import typer
+
+from agentmesh.cli.ask import ask_for
+from agentmesh.cli.wheel import pack
+from agentmesh.config import Paths, is_alias, load_alias
+from agentmesh.core.model import Pane, Standing
+from agentmesh.errors import BadAlias, SetupFailed, UsageError
+
+PATIENCE = 30.0
+"""Seconds that a link, or a window, may take to be known."""
+SESSION = "agentmesh-hello"
+_PROGRAMS = {"agentmesh": "agentmesh", "agentmesh.notify": "notify-pane"}
+"""By module: how a person calls it."""
+_THERE = "~/.agents/bin/agentmesh"
+_UPLOAD = ".cache/agentmesh"
+_INSTALL = """\
+set -e; cd ~/{upload}
+if command -v pipx >/dev/null; then pipx install --force ./{wheel}; bin=~/.local/bin
+elif command -v uv >/dev/null; then uv tool install --force ./{wheel}; bin=~/.local/bin
+else bin=~/.local/share/agentmesh/bin; python3 -m venv ~/.local/share/agentmesh; $bin/pip install --quiet ./{wheel}; fi
+rm {wheel}; [ -e ~/.agents/self.conf ] || {{ mkdir -p -m 700 ~/.agents; echo {name} >~/.agents/self.conf; }}
+exec $bin/agentmesh install
+"""
+
+
+def setup(
+    peers: list[str] = typer.Argument(metavar="PEER…", help="SSH aliases of other machines; each becomes its name."),
+    yes: bool = typer.Option(False, "--yes", help="Ask nothing: install on the peers, and pin the keys."),
+) -> None:
+    """Make a mesh of this machine and others: install on each, make them peers, pin their keys, send a first message.
+
+    Each must let you in by `ssh PEER` with a key. Every step prints the command by which it can be done by hand; what
+    is done already is left, so it can be run again. Where agentmesh is missing on a peer, a wheel of this very version
+    is copied there over SSH, and installed by pipx, else uv, else pip in a virtual environment of its own; what it
+    depends on comes from the package index that the peer uses.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(reason="There is nobody to ask: give --yes.", program="agentmesh setup")
+    for peer in peers:
+        if not is_alias(peer):
+            raise BadAlias(alias=peer, reason="use letters, digits, '-', '_' and '.', as in ~/.ssh/config")
+    paths = Paths.from_environment()
+    own = _name_this_host(paths, yes=yes)
+    _run(_agentmesh("install"))
+    for peer in peers:
+        typer.echo(f"\n== {peer}")
+        _join(peer, own, paths, yes=yes)
+    _run(_agentmesh("sync"))
+    for peer in peers:
+        typer.echo(f"\n== the first message to {peer}")
+        _greet(peer, own)
+    typer.echo("\nDone. `notify-pane --list` shows who is there; `agentmesh doctor` looks for what is wrong.")
+
+
+def _name_this_host(paths: Paths, *, yes: bool) -> str:
+    if paths.self.exists():
+        return load_alias(paths)
+    name = load_alias(paths)
+    if not yes:
+        name = str(typer.prompt("What is this host called, by its peers?", default=name))
+        if not is_alias(name):
+            raise BadAlias(alias=name, reason="use letters, digits, '-', '_' and '.'")
+    _run(["sh", "-c", f"mkdir -p -m 700 {shlex.quote(str(paths.home))} && echo {name} >{shlex.quote(str(paths.self))}"])
+    return name
+
+
+def _join(peer: str, own: str, paths: Paths, *, yes: bool) -> None:
+    """Make another machine a peer, and this one its."""
+    # ssh itself asks, where there is somebody to ask, whether an unknown host key is right.
+    batch = [] if sys.stdin.isatty() else ["-o", "BatchMode=yes"]
+    _run(["ssh", *batch, peer, "true"], peer, remedy=f"give {peer} to ~/.ssh/config, then: ssh-copy-id {peer}")
+    if _run(_ssh(peer, f"{_THERE} --version"), peer, check=False):
+        _install(peer, yes=yes)
+    _run(_ssh(peer, f"grep -qx {own} ~/.agents/peers.conf 2>/dev/null || echo {own} >>~/.agents/peers.conf"), peer)
+    if yes or typer.confirm(f"Pin the keys of {own} and {peer}, so that nobody else can speak for them?", default=True):
+        _run(_ssh(peer, f"{_THERE} peers authorize {own} -"), peer, stdin=paths.key.with_name("key.pub"))
+        _run(_agentmesh("peers", "authorize", peer), peer)
+    _run(_agentmesh("peers", "add", peer), peer)
+
+
+def _install(peer: str, *, yes: bool) -> None:
+    """Install this version on a peer. Raises SetupFailed where that isn't wanted."""
+    if not yes and not typer.confirm(f"agentmesh isn't installed on {peer}. Install it there?", default=True):
+        raise SetupFailed(peer=peer, reason="agentmesh isn't installed there")
+    typer.echo(f"agentmesh isn't installed on {peer}; this version, packed as a wheel, is copied there and installed")
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = pack(Path(folder))
+        _run(_ssh(peer, f"mkdir -p ~/{_UPLOAD} && cat >~/{_UPLOAD}/{wheel.name}"), peer, stdin=wheel)
+    script = _INSTALL.format(upload=_UPLOAD, wheel=wheel.name, name=peer)
+    remedy = "install Python 3.11 or newer there, and pipx, uv or python3-venv; see that its pip reaches an index"
+    _run(_ssh(peer, script), peer, remedy=remedy)
+
+
+def _greet(peer: str, own: str) -> None:
+    """Send a message to a window that is opened on the peer for it, show what it shows, and close it."""
+    _until_linked(peer)
+    _run(_ssh(peer, f"tmux new-session -d -s {SESSION} -n from-{own} cat"), peer, remedy="install tmux there")
+    try:
+        address = _address(peer, own)
+        _run([sys.executable, "-m", "agentmesh.notify", address, f"hello from {own}"], peer)
+        _run(_ssh(peer, f"tmux capture-pane -p -t ={SESSION}: | grep ."), peer)
+    finally:
+        _run(_ssh(peer, f"tmux kill-session -t ={SESSION}"), peer, check=False)
+
+
+def _until_linked(peer: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not (known := [other for other in ask_for(list[Standing], "peers", "list") if other.host == peer]) or (
+        known[0].state != "up"
+    ):
+        if time.monotonic() > deadline:
+            reason = known[0].reason if known else "it is not a peer"
+            raise SetupFailed(peer=peer, reason=f"there is no link ({reason}); see `agentmesh doctor`")
+        time.sleep(0.1)
+
+
+def _address(peer: str, own: str) -> str:
+    """Return the address of the window that was opened on a peer, as soon as it is known here."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        for pane in ask_for(list[Pane], "list"):
+            if (pane.host, pane.session, pane.window) == (peer, SESSION, f"from-{own}"):
+                return pane.address
+        if time.monotonic() > deadline:
+            raise SetupFailed(peer=peer, reason="its windows aren't known here; see `agentmesh doctor` on both")
+        time.sleep(0.1)
+
+
+def _agentmesh(*words: str) -> list[str]:
+    return [sys.executable, "-m", "agentmesh", *words]
+
+
+def _ssh(peer: str, script: str) -> list[str]:
+    return ["ssh", "-o", "BatchMode=yes", peer, f"sh -c {shlex.quote(script)}"]
+
+
+def _run(
+    command: list[str],
+    peer: str = "this host",
+    *,
+    stdin: Path | None = None,
+    check: bool = True,
+    remedy: str = "",
+) -> int:
+    """Print a command, as it is typed by hand, and run it; returns its exit code. Raises SetupFailed."""
+    typed = _typed(command)
+    typer.echo(f"$ {shlex.join(typed)}{f' <{stdin}' if stdin else ''}")
+    with (stdin or Path("/dev/null")).open("rb") as given:
+        code = subprocess.run(command, stdin=given, check=False).returncode
+    if code and check:
+        reason = f"`{shlex.join(typed[:2])} …` ended with {code}"
+        raise SetupFailed(peer=peer, reason=f"{reason}; {remedy}" if remedy else reason)
+    return code
+
+
+def _typed(command: list[str]) -> list[str]:
+    """Return a command as a person types it."""
+    match command:
+        case [sys.executable, "-m", module, *words]:
+            return [_PROGRAMS[module], *words]
+        case ["ssh", *_, peer, script] if script.startswith("sh -c "):
+            return ["ssh", peer, *shlex.split(script)[2:]]
+        case _:
+            return command
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Add this command to the program."""
+    commands.command()(setup)

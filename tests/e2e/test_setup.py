@@ -1,0 +1,78 @@
+"""agentmesh setup: two hosts with a real sshd, agentmesh on one; from nothing to a first message on the other."""
+
+import re
+import sys
+import zipfile
+from importlib.metadata import distribution, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.e2e.hosts import Host, Network
+from tests.e2e.mesh import status
+
+pytestmark = pytest.mark.hosts
+
+
+def dependencies(name: str, known: set[str]) -> set[str]:
+    """Return what an installed package depends on here, and what that depends on."""
+    for text in requires(name) or ():
+        need = Requirement(text)
+        if need.name not in known and (need.marker is None or need.marker.evaluate({"extra": ""})):
+            known.add(need.name)
+            dependencies(need.name, known)
+    return known
+
+
+def repack(name: str, folder: Path) -> None:
+    """Make a wheel of an installed package again: a namespaced host has no package index."""
+    found = distribution(name)
+    (*_, tag) = [line.partition(": ")[2] for line in (found.read_text("WHEEL") or "").splitlines() if line[:3] == "Tag"]
+    wheel = folder / f"{found.name.replace('-', '_')}-{found.version}-{tag}.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file in found.files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                archive.write(file.locate(), str(file))
+
+
+@pytest.fixture(scope="module")
+def bare(network: Network) -> tuple[Host, Host]:
+    """Return a host with agentmesh on its PATH, and one that has just Python, tmux, and packages to install from."""
+    hub, worker = network.add_host("hub"), network.add_host("worker-1")
+    config = worker.outside("/run/sshd_config")
+    config.write_text(config.read_text().replace(f"{sys.prefix}/bin:", ""))
+    worker.stop_sshd()
+    worker.start_sshd()
+    wheels = worker.outside("wheels")
+    wheels.mkdir()
+    for name in dependencies("agentmesh", set()):
+        repack(name, wheels)
+    settings = worker.outside(".config/pip/pip.conf")
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"[global]\nno-index = true\nfind-links = {worker.home}/wheels\n[install]\nno-compile = true\n")
+    return hub, worker
+
+
+@pytest.mark.timeout(500)  # pip takes its time
+def test_from_nothing_to_the_first_message_on_another_machine(bare: tuple[Host, Host]) -> None:
+    hub, worker = bare
+    assert hub.run("ssh", "worker-1", "agentmesh", "--version", check=False).returncode == 127
+    refused = hub.run("agentmesh", "setup", "worker-1", check=False)
+    assert (refused.returncode, "give --yes" in refused.stderr) == (1, True)
+    assert not hub.outside(".agents").exists()
+    done = hub.run("agentmesh", "setup", "--yes", "worker-1", timeout=300)
+    assert "→ worker-1-agentmesh-hello-from-hub (worker-1[agentmesh-hello:0]): hello from hub" in done.stdout
+    assert "] hello from hub\n" in done.stdout.partition("capture-pane")[2]
+    assert "$ agentmesh peers add worker-1\n" in done.stdout
+    told = hub.run("ssh", "worker-1", ".agents/bin/agentmesh", "doctor", check=False).stdout
+    assert re.search(r"✓ identity of hub +pinned", told), told
+    assert {peer.state for peer in status(hub).peers} == {"up"}
+    there = hub.run("ssh", "worker-1", "tmux", "list-sessions", check=False)
+    assert "agentmesh-hello" not in there.stdout
+
+    again = hub.run("agentmesh", "setup", "--yes", "worker-1", timeout=120)
+    assert "Everything is in place already." in again.stdout
+    assert "pip" not in again.stdout
+    assert worker.outside(".agents/peers.conf").read_text() == "hub\n"
+    assert worker.outside(".ssh/authorized_keys").read_text().count("wire --peer hub") == 1
