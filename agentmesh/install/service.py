@@ -59,7 +59,7 @@ def crontab_lines(system: System) -> str:
     """Return what cron is to do every five minutes: look at everything again, and start the agent when it is gone."""
     told = " ".join(f"{key}={shlex.quote(value)}" for key, value in system.environment.items())
     program = shlex.quote(os.fspath(system.paths.launcher))
-    line = f"*/5 * * * * {told} sh -c '{program} sync || exec {program} run' >/dev/null 2>&1"
+    line = f"""*/5 * * * * {told} sh -c '"$0" sync || exec "$0" run' {program} >/dev/null 2>&1"""
     return line.replace("%", r"\%") + "\n"
 
 

@@ -31,7 +31,10 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         "hooks/agentmesh.tmux.conf",
         "systemd/agentmesh.service",
+        "systemd/agentmesh-resync.service",
+        "systemd/agentmesh-resync.timer",
         "launchd/io.agentmesh.agent.plist",
+        "launchd/io.agentmesh.resync.plist",
         "profiles/claude.toml",
         "profiles/codex.toml",
         "py.typed",
