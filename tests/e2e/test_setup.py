@@ -10,7 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.e2e.hosts import Host, Network
-from tests.e2e.mesh import status
+from tests.e2e.mesh import open_window, status
+from tests.eventually import eventually
 
 pytestmark = pytest.mark.hosts
 
@@ -71,8 +72,19 @@ def test_from_nothing_to_the_first_message_on_another_machine(bare: tuple[Host, 
     there = hub.run("ssh", "worker-1", "tmux", "list-sessions", check=False)
     assert "agentmesh-hello" not in there.stdout
 
-    again = hub.run("agentmesh", "setup", "--yes", "worker-1", timeout=120)
-    assert "Everything is in place already." in again.stdout
-    assert "pip" not in again.stdout
+    # Again, and with a person who is asked.
+    open_window(hub, "dev", "me", "bash --norc")
+    hub.run("tmux", "send-keys", "-t", "dev:me", "agentmesh setup worker-1", "Enter")
+    eventually(lambda: "can speak for them? [Y/n]" in shown(hub), "it asks", lambda: shown(hub), seconds=120)
+    hub.run("tmux", "send-keys", "-t", "dev:me", "n", "Enter")
+    eventually(lambda: "\nDone." in shown(hub), "it ends", lambda: shown(hub), seconds=120)
+    again = shown(hub)
+    assert "Everything is in place already." in again
+    assert "worker-1: added" in again
+    assert "pip" not in again
     assert worker.outside(".agents/peers.conf").read_text() == "hub\n"
     assert worker.outside(".ssh/authorized_keys").read_text().count("wire --peer hub") == 1
+
+
+def shown(host: Host) -> str:
+    return host.run("tmux", "capture-pane", "-p", "-J", "-S", "-", "-t", "dev:me").stdout
