@@ -26,15 +26,13 @@ class Manifest:
             raise BadConfiguration(path=path, reason=error) from error
 
     def add(self, change: AnyChange) -> None:
-        """Write a change down; a file that is written again is still undone to what stood there at first."""
+        """Write a change down; a file that is written again is still undone to what stood there at first.
+
+        Raises BadConfiguration.
+        """
         if isinstance(change, Write):
             self.changes = [other for other in self.changes if not _is_of(other, change.path)]
         self.changes.append(change)
-        self._save()
-
-    def remove(self, change: AnyChange) -> None:
-        """Forget a change that has been undone."""
-        self.changes.remove(change)
         self._save()
 
     def written(self, path: Path) -> Write | None:
@@ -42,8 +40,12 @@ class Manifest:
         return next((change for change in self.changes if isinstance(change, Write) and change.path == path), None)
 
     def _save(self) -> None:
-        make_private_folder(self.path.parent)
-        replace(self.path, msgspec.json.format(msgspec.json.encode(self.changes, enc_hook=os.fspath)))
+        content = msgspec.json.format(msgspec.json.encode(self.changes, enc_hook=os.fspath))
+        try:
+            make_private_folder(self.path.parent)
+            replace(self.path, content)
+        except OSError as error:
+            raise BadConfiguration(path=self.path, reason=error) from error
 
 
 def _is_of(change: AnyChange, path: Path) -> bool:
