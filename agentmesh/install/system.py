@@ -124,9 +124,13 @@ class _Status(msgspec.Struct):
 
 
 def _agent(paths: Paths) -> str:
+    async def ask() -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            return await ipc.ask(paths.socket, "status")
+
     try:
-        answer = asyncio.run(ipc.ask(paths.socket, "status"))
-    except (AgentmeshError, OSError):
+        answer = asyncio.run(ask())
+    except (AgentmeshError, OSError):  # a TimeoutError is an OSError
         return ""
     return msgspec.json.decode(answer, type=_Status).version
 

@@ -140,7 +140,10 @@ def test_nothing_that_waits_is_lost_when_the_agent_is_replaced(managed: Host) ->
         lines = screen(managed, "dev:asks").splitlines()
         return [line.partition("] ")[2] for line in dict.fromkeys(lines) if "] number" in line]
 
-    eventually(lambda: len(shown()) == len(texts), "all are delivered", lambda: screen(managed, "dev:asks"))
+    def state() -> str:
+        return screen(managed, "dev:asks") + managed.run("agentmesh", "outbox", check=False).stdout
+
+    eventually(lambda: len(shown()) == len(texts), "all are delivered", state, seconds=90)
     assert shown() == texts
 
 
