@@ -15,12 +15,10 @@ from typing import NamedTuple
 import asyncssh
 
 from agentmesh.adapters.keys import line
-from agentmesh.adapters.ssh import SUBSYSTEM, SshReader, SshWriter, WireSession
+from agentmesh.adapters.ssh import LOGIN_SECONDS, SUBSYSTEM, SshReader, SshWriter, WireSession
 
 DESCRIPTORS = 2
 """What each end of a tunnel costs."""
-LOGIN_SECONDS = 30.0
-"""How long SSH's handshake, the login and the beginning may take; on a host that computes much, each takes seconds."""
 CLOSE_SECONDS = 10.0
 """How long the other end may take to read the rest when the conversation is over."""
 _NOBODY = "agentmesh"
