@@ -197,7 +197,7 @@ async def dialled(alias: str, key: Path) -> AsyncIterator[Connection]:
         yield Connection(alias, connection)
 
 
-class _WireSession(SSHServerStreamSession[bytes]):
+class WireSession(SSHServerStreamSession[bytes]):
     """A session that offers our conversation and nothing else: no shell, no command, no other subsystem.
 
     A key with a forced command gets the conversation if that is ours, and never anything else.
@@ -208,13 +208,16 @@ class _WireSession(SSHServerStreamSession[bytes]):
         self._forced = forced
 
     def shell_requested(self) -> bool:
+        """Refuse."""
         return False
 
     def exec_requested(self, command: str) -> bool:
+        """Allow what the caller's key is forced to, if that is ours."""
         # asyncssh puts a forced command in the place of whatever was asked for.
         return command == self._forced and bool(pinned_name(command))
 
     def subsystem_requested(self, subsystem: str) -> bool:
+        """Allow ours, to a key that isn't forced to anything."""
         return self._forced is None and subsystem == SUBSYSTEM
 
 
@@ -240,8 +243,8 @@ class _Server(asyncssh.SSHServer):
                 self._connection.set_authorized_keys(os.fspath(self._authorized_keys))
         return True
 
-    def session_requested(self) -> _WireSession:
-        return _WireSession(self._converse, self._forced)
+    def session_requested(self) -> WireSession:
+        return WireSession(self._converse, self._forced)
 
     @property
     def _forced(self) -> str | None:

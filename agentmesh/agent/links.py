@@ -182,14 +182,12 @@ class Links:
     async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
         """Begin a conversation with a host, by the best way there is, for one file. Raises Unreachable."""
         await self.reach(host)
-        stream, via = await self._reaching.begin(host)
+        stream, session = await self._reaching.begin(host, "drop")
         try:
-            try:
-                hello = self._conversations.hello("drop")
-                await greeted(stream, self._conversations.begun(host, via, hello=hello))
-            except LinkRefused as error:
-                raise Unreachable(host=host, reason=error.facts["reason"]) from error
-            yield stream
+            async with self._conversations.held(stream, await greeted(stream, session)):
+                yield stream
+        except LinkRefused as error:
+            raise Unreachable(host=host, reason=error.facts["reason"]) from error
         except OSError as error:
             raise Unreachable(host=host, reason="the link broke during the transfer") from error
         finally:
