@@ -46,7 +46,7 @@ clean:
 	@.ci/system-packages tmux
 
 .system-test:
-	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip npm
+	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip npm systemd-analyze
 
 .system-bench:
 	@.ci/system-packages rsync

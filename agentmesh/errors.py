@@ -156,4 +156,4 @@ class StoreFailed(AgentmeshError):
 
 
 class InstallFailed(AgentmeshError):
-    """Could not {what}: {reason}. What was done before stands: the same command goes on from there."""
+    """Could not {what}: {reason}."""

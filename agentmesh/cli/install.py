@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from agentmesh.config import Paths, load_alias
-from agentmesh.errors import AgentmeshError
+from agentmesh.errors import AgentmeshError, InstallFailed
 from agentmesh.install import running
 from agentmesh.install.change import AnyChange, Plan
 from agentmesh.install.plan import install_plan, precious, uninstall_plan
@@ -65,8 +65,12 @@ def uninstall(
     if dry_run:
         _show(plan)
         return
-    running.uninstall(plan, _tell)
+    failures = running.uninstall(plan, _tell)
     _note(plan)
+    for failure in failures:
+        typer.echo(f"! {failure}", err=True)
+    if failures:
+        raise typer.Exit(InstallFailed.exit_code)
     typer.echo("Uninstalled. `pipx uninstall agentmesh` (or pip) removes the program itself.")
 
 

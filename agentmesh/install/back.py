@@ -44,8 +44,8 @@ def way_back(change: AnyChange, system: System) -> Plan:
             return _move_back(change)
         case Crontab():
             return Plan(tuple(_uncrontab(system)))
-        case Run() if change.back:
-            return Plan((Run(says=change.back_says, commands=change.back),))
+        case Run() if change.back and (change.of is None or change.of in system.servers):
+            return Plan((Run(says=change.back_says, commands=change.back, optional=True),))
         case _:
             return Plan(())
 

@@ -93,6 +93,10 @@ class Run(Change, frozen=True):
     back_says: str = ""
     """Empty when there is nothing to undo."""
     back: tuple[Command, ...] = ()
+    of: Path | None = None
+    """The socket of the tmux server that the commands are for; when it is gone, there is nothing to undo."""
+    optional: bool = False
+    """Whether the plan goes on when they fail, as where a person has done the same before."""
 
 
 class Start(Change, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from agentmesh.adapters.files import make_private_folder, replace
 from agentmesh.errors import BadConfiguration
-from agentmesh.install.change import AnyChange, Write
+from agentmesh.install.change import AnyChange, Crontab, Run, Write
 
 
 class Manifest:
@@ -26,15 +26,12 @@ class Manifest:
             raise BadConfiguration(path=path, reason=error) from error
 
     def add(self, change: AnyChange) -> None:
-        """Write a change down; a file that is written again is still undone to what stood there at first."""
-        if isinstance(change, Write):
-            self.changes = [other for other in self.changes if not _is_of(other, change.path)]
-        self.changes.append(change)
-        self._save()
+        """Write a change down, in place of one that is undone in the same way.
 
-    def remove(self, change: AnyChange) -> None:
-        """Forget a change that has been undone."""
-        self.changes.remove(change)
+        Raises BadConfiguration.
+        """
+        self.changes = [other for other in self.changes if not _is_undone_alike(other, change)]
+        self.changes.append(change)
         self._save()
 
     def written(self, path: Path) -> Write | None:
@@ -42,12 +39,24 @@ class Manifest:
         return next((change for change in self.changes if isinstance(change, Write) and change.path == path), None)
 
     def _save(self) -> None:
-        make_private_folder(self.path.parent)
-        replace(self.path, msgspec.json.format(msgspec.json.encode(self.changes, enc_hook=os.fspath)))
+        content = msgspec.json.format(msgspec.json.encode(self.changes, enc_hook=os.fspath))
+        try:
+            make_private_folder(self.path.parent)
+            replace(self.path, content)
+        except OSError as error:
+            raise BadConfiguration(path=self.path, reason=error) from error
 
 
-def _is_of(change: AnyChange, path: Path) -> bool:
-    return isinstance(change, Write) and change.path == path
+def _is_undone_alike(one: AnyChange, other: AnyChange) -> bool:
+    match one, other:
+        case Write(), Write():
+            return one.path == other.path
+        case Run(), Run():
+            return one.back == other.back
+        case Crontab(), Crontab():
+            return True
+        case _:
+            return one == other
 
 
 def _decode(kind: type, value: Any) -> Any:  # noqa: ANN401 (msgspec's hook)

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from agentmesh.config import Paths
-from agentmesh.install.change import AnyChange, Plan
+from agentmesh.errors import InstallFailed
+from agentmesh.install.change import AnyChange, Plan, Run
 from agentmesh.install.manifest import Manifest
 from agentmesh.install.perform import START_SECONDS, perform
 from agentmesh.install.plan import manifest_path
@@ -19,14 +20,22 @@ def install(plan: Plan, manifest: Manifest, tell: Callable[[AnyChange], None]) -
         tell(change)
 
 
-def uninstall(plan: Plan, tell: Callable[[AnyChange], None]) -> None:
-    """Carry out a plan of uninstall. Raises InstallFailed.
+def uninstall(plan: Plan, tell: Callable[[AnyChange], None]) -> list[InstallFailed]:
+    """Carry out a plan of uninstall; returns what failed, and could be passed over. Raises InstallFailed.
 
     The notes of install go last: what has been undone when it is cut short is seen by looking, and isn't undone again.
     """
+    failures = []
     for change in plan.changes:
-        perform(change)
-        tell(change)
+        try:
+            perform(change)
+        except InstallFailed as error:
+            if not (isinstance(change, Run) and change.optional):
+                raise
+            failures.append(error)
+        else:
+            tell(change)
+    return failures
 
 
 def manifest_of(paths: Paths) -> Manifest:

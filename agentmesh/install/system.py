@@ -13,13 +13,12 @@ from pathlib import Path
 import msgspec
 
 from agentmesh.adapters import ipc
-from agentmesh.adapters.tmux import find_sockets
 from agentmesh.config import Paths, load_config
 from agentmesh.errors import AgentmeshError
 from agentmesh.install.change import Command
 
 PATIENCE = 20.0
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
 """How long an agent may take to answer; one that hangs is as good as none."""
 _LINGER = Path("/var/lib/systemd/linger")
 """Holds a file for each user whose services go on after logging out (logind.conf(5), loginctl(1))."""
@@ -64,6 +63,8 @@ class System(msgspec.Struct, frozen=True):
 
 def survey(paths: Paths) -> System:
     """Look at this machine. Raises BadConfiguration."""
+    from agentmesh.adapters.tmux import find_sockets  # noqa: PLC0415 (libtmux is slow, and every command imports this)
+
     user_home = Path.home()
     return System(
         user_home=user_home,
@@ -126,9 +127,13 @@ class _Status(msgspec.Struct):
 
 
 def _agent(paths: Paths) -> str:
+    async def ask() -> bytes:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await ipc.ask(paths.socket, "status")
+
     try:
-        answer = asyncio.run(asyncio.wait_for(ipc.ask(paths.socket, "status"), ANSWER_SECONDS))
-    except (AgentmeshError, OSError):
+        answer = asyncio.run(ask())
+    except (AgentmeshError, OSError):  # a TimeoutError is an OSError
         return ""
     return msgspec.json.decode(answer, type=_Status).version
 

@@ -74,6 +74,7 @@ def _live(system: System, socket: Path) -> Iterator[Run]:
             commands=tuple((*tmux, "set-hook", f"{flags}u", name) for flags, name, _ in old),
             back_says=f"put {len(old)} old hooks back into the tmux server {socket.name}",
             back=tuple((*tmux, "set-hook", flags, name, command) for flags, name, command in old),
+            of=socket,
         )
     if shown.count(_MARK) < hooks_file().read_text().count("\nset-hook "):
         home, hooks = os.fspath(system.paths.home), os.fspath(hooks_copy(system.paths))

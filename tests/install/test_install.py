@@ -182,3 +182,49 @@ def test_files_that_were_sent_stay(person: Person) -> None:
     told = person.call("agentmesh", "uninstall", "--yes")
     assert "~/.agent-inbox holds files that were sent to you, and stays" in told
     assert [path.read_text() for path in Path(person.home / ".agent-inbox").rglob("notes.md")] == ["look"]
+
+
+def test_a_person_is_asked_before_messages_and_keys_are_removed(person: Person) -> None:
+    person.start_tmux()
+    before = person.look()
+    person.call("agentmesh", "install")
+    for answer, left in (("n", {".agents", ".agents/key", ".agents/key.pub", ".agents/mesh.db"}), ("y", set())):
+        person.call("tmux", "new-window", "-n", "asks", "agentmesh uninstall; exec cat")
+        eventually(lambda: "[y/N]" in person.tmux.screen("dev:asks"), "it asks", lambda: person.tmux.screen("dev:asks"))
+        person.call("tmux", "send-keys", "-t", "dev:asks", answer, "Enter")
+        eventually(lambda: "Uninstalled." in person.tmux.screen("dev:asks"), "it ends")
+        person.call("tmux", "kill-window", "-t", "dev:asks")
+        assert set(person.look()) - set(before) == left
+    assert person.look() == before
+
+
+def test_keys_that_were_pinned_go_and_the_user_s_own_stay(person: Person) -> None:
+    file = person.home / ".ssh" / "authorized_keys"
+    file.parent.mkdir(mode=0o700)
+    file.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW5hs3tl0yR8e0CEx4ku7vJ5GJ2bEkYkHbGv3GsZUJb me@laptop\n")
+    file.chmod(0o600)
+    before = person.look()
+    person.call("agentmesh", "install")
+    person.call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(person.root / "peer"))
+    person.call("agentmesh", "peers", "authorize", "worker-1", str(person.root / "peer.pub"))
+    assert "wire --peer worker-1" in file.read_text()
+    person.call("agentmesh", "uninstall", "--yes")
+    assert person.look() == before
+
+
+def test_a_new_version_of_a_file_of_ours_takes_the_place_of_the_old_one(person: Person) -> None:
+    """What install wrote, it writes anew; what it finds as somebody else left it, it doesn't."""
+    person.start_tmux()
+    before = person.look()
+    person.call("agentmesh", "install")
+    launcher = person.agents / "bin" / "notify-pane"
+    current = launcher.read_bytes()
+    launcher.write_bytes(b"#!/old/python\n")
+    hooks = person.agents / "hooks.tmux.conf"
+    hooks.write_text("# old\n")
+    told = person.call("agentmesh", "install")
+    assert len([line for line in steps(told) if line.startswith("- ")]) == 2
+    assert launcher.read_bytes() == current
+    assert "set-hook" in hooks.read_text()
+    person.call("agentmesh", "uninstall", "--yes")
+    assert person.look() == before

@@ -79,6 +79,14 @@ def test_uninstall_puts_all_of_it_back(settled: Person) -> None:
     assert settled.hooks() == hooks
 
 
+def test_uninstall_does_not_mind_that_the_tmux_server_has_gone(settled: Person) -> None:
+    before = settled.look()
+    settled.call("agentmesh", "install")
+    settled.tmux.end()
+    settled.call("agentmesh", "uninstall", "--yes")
+    assert settled.look() == before
+
+
 def test_taking_over_twice_changes_nothing(settled: Person) -> None:
     settled.call("agentmesh", "install")
     assert "Everything is in place already." in settled.call("agentmesh", "install")

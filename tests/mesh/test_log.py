@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agentmesh.agent.log import LONGEST_FACT, MINUTE, MOST_A_MINUTE, SORTS, EventLog
+from agentmesh.agent.log import LARGEST_LOG, LONGEST_FACT, MINUTE, MOST_A_MINUTE, OLD_LOGS, SORTS, EventLog
 
 
 class Clock:
@@ -60,3 +60,13 @@ def test_a_long_fact_is_cut_and_its_length_told(written: Written) -> None:
     (line,) = written.lines(("said", {"reason": "x" * 1_000_000}))
     assert len(line) < LONGEST_FACT + 100
     assert "1,000,000 characters" in line
+
+
+def test_a_log_that_has_grown_large_is_put_aside_and_the_oldest_goes(written: Written) -> None:
+    events = LARGEST_LOG * (OLD_LOGS + 2) // LONGEST_FACT
+    facts: dict[str, object] = {"fact": "x" * LONGEST_FACT}
+    written.lines(*((f"event {number}", facts) for number in range(events)))
+    kept = sorted(written.file.parent.glob("log*"))
+    assert [path.name for path in kept] == ["log", *(f"log.{number + 1}" for number in range(OLD_LOGS))]
+    assert max(path.stat().st_size for path in kept) <= LARGEST_LOG
+    assert f"event {events - 1} " in written.file.read_text().splitlines()[-1]
