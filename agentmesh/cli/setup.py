@@ -10,7 +10,6 @@ from pathlib import Path
 import typer
 
 from agentmesh.cli.ask import ask_for
-from agentmesh.cli.wheel import pack
 from agentmesh.config import Paths, is_alias, load_alias
 from agentmesh.core.model import Pane, Standing
 from agentmesh.errors import BadAlias, SetupFailed, UsageError
@@ -92,6 +91,8 @@ def _install(peer: str, *, yes: bool) -> None:
     if not yes and not typer.confirm(f"agentmesh isn't installed on {peer}. Install it there?", default=True):
         raise SetupFailed(peer=peer, reason="agentmesh isn't installed there")
     typer.echo(f"agentmesh isn't installed on {peer}; this version, packed as a wheel, is copied there and installed")
+    from agentmesh.cli.wheel import pack  # noqa: PLC0415 (slow, and only needed here)
+
     with tempfile.TemporaryDirectory() as folder:
         wheel = pack(Path(folder))
         _run(_ssh(peer, f"mkdir -p ~/{_UPLOAD} && cat >~/{_UPLOAD}/{wheel.name}"), peer, stdin=wheel)
