@@ -141,6 +141,11 @@ def _check_input(given: Words) -> None:
         raise UsageError(reason="--name says what standard input is called, with --file -.", program=PROGRAM)
 
 
+def actions() -> list[argparse.Action]:
+    """Return every option and argument, for those who complete or describe them."""
+    return list(_PARSER._actions)  # noqa: SLF001 (argparse keeps the list of them to itself)
+
+
 def help_text() -> str:
     """Return what ``--help`` prints."""
     return _PARSER.format_help()

@@ -55,7 +55,8 @@ class Sending:
             lines = "".join(f"{pane.address}\n" for pane in known)
             await answer.write_output(as_json(known) if words.json else lines)
         elif words.whoami:
-            await answer.write_output(f"{(await self._directory.caller(request)).name}\n")
+            name = (await self._directory.caller(request)).name
+            await answer.write_output(as_json({"name": name}) if words.json else f"{name}\n")
         else:
             return await self._send(words, request, answer)
         return 0
