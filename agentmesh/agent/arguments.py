@@ -11,24 +11,28 @@ from agentmesh.errors import UsageError
 PROGRAM = "notify-pane"
 LONGEST_WAIT = "24h"
 """How long a message waits when nothing else is said."""
-_DESCRIPTION = "Send a message or a file to the program in a tmux pane, on this host or another."
+_DESCRIPTION = "Send a message or files to the program in a tmux pane, of this host or another."
 _EXAMPLES = """\
 examples:
-  notify-pane worker-1-api-review "schema changed at row 142, please verify the migration"
+  notify-pane worker-1-api-review "schema changed at row 142, please verify"
   notify-pane review --file diff.patch "section 3 needs your eyes"
   git log -3 | notify-pane review -
   git diff | notify-pane review --file - --name diff.patch "look at this"
   notify-pane review --file src/ "a folder arrives as src.tar"
   notify-pane '@role:reviewer' "please look at the new draft"
-  notify-pane review --wait=10m "when you are done with that"      # waits until it is delivered, 10 minutes at most
-  notify-pane review --queue "next: the migration"                 # returns at once; delivered when that can be
+  notify-pane review --wait=10m "when you are done with that"
+  notify-pane review --queue "next: the migration"
 
-An ADDRESS is <host>-<session>-<window>, or a unique ending of one; `notify-pane --list` shows all. Several at once:
-commas, patterns ('worker-*-review'), @role:NAME, @host:ALIAS, @all.
+An ADDRESS is <host>-<session>-<window>, or a unique ending of one;
+`notify-pane --list` shows all. Several at once: commas, patterns
+('worker-*-review'), @role:NAME, @host:ALIAS, @all.
 
 exit codes:
-  0 delivered   1 usage, unreadable file   2 unknown or ambiguous address   3 the pane is not ready, nothing was typed
-  4 ssh, tmux or agent failure, host unreachable   5 expired or withdrawn   6 denied   7 uncertain: look at the pane
+  0 delivered, and seen to be          4 ssh, tmux or agent failure,
+  1 usage, unreadable file               host unreachable
+  2 unknown or ambiguous address       5 expired or withdrawn
+  3 the pane is not ready,             6 denied
+    nothing was typed                  7 uncertain: look at the pane
 """
 
 
@@ -51,6 +55,7 @@ class Words(msgspec.Struct, frozen=True):
     json: bool
     list: bool
     whoami: bool
+    brief: bool
     help: bool
     version: bool
 
@@ -93,6 +98,7 @@ def _parser() -> _Parser:
     add("--json", action="store_true", help="print the receipt of each recipient as a line of JSON")
     add("--list", action="store_true", help="print every address of the mesh, a line each")
     add("--whoami", action="store_true", help="print the name under which this pane sends")
+    add("--brief", action="store_true", help="print how many messages are unread and which hosts are away, if any")
     add("--version", action="store_true", help="print the version")
     add("-h", "--help", action="store_true", help="print this help")
     parser.usage = parser.format_usage().removeprefix("usage: ").rstrip()  # or argparse makes it for each command
@@ -120,7 +126,7 @@ def read_words(words: list[str]) -> Words:
     values["wait"] = parse_duration(values["wait"], PROGRAM) if values["wait"] else 0
     values["queue"] = parse_duration(expires or LONGEST_WAIT, PROGRAM) if values["queue"] else 0
     given = Words(**values)
-    if given.help or given.version or given.list or given.whoami:
+    if given.help or given.version or given.list or given.whoami or given.brief:
         return given
     if given.address is None:
         raise UsageError(reason="Name an address to send to.", program=PROGRAM)

@@ -53,6 +53,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "name",
     [
         "hooks/agentmesh.tmux.conf",
+        "hooks/agentmesh.status.tmux.conf",
+        "hooks/send-message.sh",
         "hooks/completion/candidates.awk",
         "hooks/completion/agentmesh.bash",
         "hooks/completion/agentmesh.zsh",
