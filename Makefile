@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-clis lint bench soak fuzz package format clean
+.PHONY: demo test test-clis lint bench soak fuzz package picture format clean
 
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
@@ -39,6 +39,9 @@ package: $(VENV)/installed .system-test
 	$(BIN)/python -m hatchling build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt pipx uv
 	$(BIN)/python -m pytest -m 'installs or not installs' tests/e2e/test_package.py tests/e2e/test_installs.py
+
+picture: $(VENV)/installed .system-demo
+	$(BIN)/python -m tests.picture
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
