@@ -35,7 +35,7 @@ class HostKey:
         except (OSError, asyncssh.KeyImportError) as error:
             raise BadConfiguration(path=path, reason=error) from error
         self.path = path
-        self.public = _line(self._key)
+        self.public = line(self._key)
         """Algorithm and key, as in a public key's file."""
 
     def seal(self, text: bytes) -> Seal:
@@ -61,7 +61,7 @@ def read_public_key(text: str) -> str:
     if len(lines) != 1:
         raise BadKey(reason=f"it has {len(lines)} keys; give a file with one")
     try:
-        return _line(asyncssh.import_public_key(lines[0]))
+        return line(asyncssh.import_public_key(lines[0]))
     except asyncssh.KeyImportError as error:
         raise BadKey(reason="it is no public key in OpenSSH's form, such as ~/.agents/key.pub") from error
 
@@ -74,7 +74,8 @@ def fingerprint(key: str) -> str:
         return ""
 
 
-def _line(key: asyncssh.SSHKey) -> str:
+def line(key: asyncssh.SSHKey) -> str:
+    """Return algorithm and key, as in a public key's file."""
     return " ".join(key.export_public_key().decode().split()[:2])
 
 

@@ -22,6 +22,9 @@ SUBSYSTEM = "agentmesh"
 WIRE = "sh -c 'if [ -x ~/.agents/bin/agentmesh ]; then exec ~/.agents/bin/agentmesh wire; else exec agentmesh wire; fi'"
 """What a system sshd is asked to start. It is quoted for any login shell."""
 CONNECT_SECONDS = 10
+"""How long a host may take to answer at all."""
+LOGIN_SECONDS = 30
+"""How long SSH's handshake and the login may take from then on; on a host that computes much, both take seconds."""
 KEEPALIVE_SECONDS = 15
 KEEPALIVE_MISSES = 3
 _LONGEST_COMPLAINT = 300
@@ -131,10 +134,14 @@ class Connection:
 class _Client(asyncssh.SSHClient):
     """Offers the keys that OpenSSH would offer, once this host's own has not been taken."""
 
-    def __init__(self, usual: asyncssh.SSHClientConnectionOptions) -> None:
+    def __init__(self, usual: asyncssh.SSHClientConnectionOptions, on_answer: Callable[[], None]) -> None:
         self._usual = usual
+        self._on_answer = on_answer
         self._asked = False
         self._agent: asyncssh.SSHAgentClient | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:  # noqa: ARG002 (asyncssh's signature)
+        self._on_answer()
 
     async def public_key_auth_requested(self) -> "KeyPairListArg | None":
         if self._asked:
@@ -161,19 +168,20 @@ async def dialled(alias: str, key: Path) -> AsyncIterator[Connection]:
     config = [path for path in (Path.home() / ".ssh" / "config", _DEFAULTS) if path.exists()]
     try:
         usual = asyncssh.SSHClientConnectionOptions(config=config, host=alias)
-        connection = await asyncssh.connect(
-            alias,
-            config=config,
-            client_factory=lambda: _Client(usual),
-            client_keys=[os.fspath(key)],
-            agent_path=None,
-            password_auth=False,
-            kbdint_auth=False,
-            connect_timeout=CONNECT_SECONDS,
-            login_timeout=CONNECT_SECONDS,
-            keepalive_interval=KEEPALIVE_SECONDS,
-            keepalive_count_max=KEEPALIVE_MISSES,
-        )
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_SECONDS) as limit:
+            connection = await asyncssh.connect(
+                alias,
+                config=config,
+                client_factory=lambda: _Client(usual, lambda: limit.reschedule(loop.time() + LOGIN_SECONDS)),
+                client_keys=[os.fspath(key)],
+                agent_path=None,
+                password_auth=False,
+                kbdint_auth=False,
+                login_timeout=LOGIN_SECONDS,
+                keepalive_interval=KEEPALIVE_SECONDS,
+                keepalive_count_max=KEEPALIVE_MISSES,
+            )
     except asyncssh.HostKeyNotVerifiable as error:
         reason = f"its host key is not trusted ({error}). Connect once by hand: ssh {alias} true"
         raise NotAdmitted(host=alias, reason=reason) from error
@@ -181,14 +189,15 @@ async def dialled(alias: str, key: Path) -> AsyncIterator[Connection]:
         reason = f"it takes none of our keys ({error.reason}). See that this works: ssh -o BatchMode=yes {alias} true"
         raise NotAdmitted(host=alias, reason=reason) from error
     except TimeoutError as error:
-        raise Unreachable(host=alias, reason=f"no answer within {CONNECT_SECONDS} s") from error
+        reason = f"no answer within {CONNECT_SECONDS} s, or no login within {LOGIN_SECONDS} s"
+        raise Unreachable(host=alias, reason=reason) from error
     except (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:
         raise Unreachable(host=alias, reason=error) from error
     async with connection:
         yield Connection(alias, connection)
 
 
-class _WireSession(SSHServerStreamSession[bytes]):
+class WireSession(SSHServerStreamSession[bytes]):
     """A session that offers our conversation and nothing else: no shell, no command, no other subsystem.
 
     A key with a forced command gets the conversation if that is ours, and never anything else.
@@ -199,13 +208,16 @@ class _WireSession(SSHServerStreamSession[bytes]):
         self._forced = forced
 
     def shell_requested(self) -> bool:
+        """Refuse."""
         return False
 
     def exec_requested(self, command: str) -> bool:
+        """Allow what the caller's key is forced to, if that is ours."""
         # asyncssh puts a forced command in the place of whatever was asked for.
         return command == self._forced and bool(pinned_name(command))
 
     def subsystem_requested(self, subsystem: str) -> bool:
+        """Allow ours, to a key that isn't forced to anything."""
         return self._forced is None and subsystem == SUBSYSTEM
 
 
@@ -231,8 +243,8 @@ class _Server(asyncssh.SSHServer):
                 self._connection.set_authorized_keys(os.fspath(self._authorized_keys))
         return True
 
-    def session_requested(self) -> _WireSession:
-        return _WireSession(self._converse, self._forced)
+    def session_requested(self) -> WireSession:
+        return WireSession(self._converse, self._forced)
 
     @property
     def _forced(self) -> str | None:
@@ -261,7 +273,7 @@ async def listening(address: str, key: Path, authorized_keys: Path, on_streams: 
             agent_forwarding=False,
             x11_forwarding=False,
             allow_scp=False,
-            login_timeout=CONNECT_SECONDS,
+            login_timeout=LOGIN_SECONDS,
             keepalive_interval=KEEPALIVE_SECONDS,
             keepalive_count_max=KEEPALIVE_MISSES,
         )

@@ -20,15 +20,18 @@ class Callers:
         self._of: Counter[str] = Counter()
 
     @contextmanager
-    def calling(self) -> Iterator[None]:
-        """Count a conversation whose caller isn't known yet. Raises LinkRefused when there are too many."""
-        if self._all >= MOST:
+    def calling(self, descriptors: int = 1) -> Iterator[None]:
+        """Count a conversation whose caller isn't known yet. Raises LinkRefused when there are too many.
+
+        One that costs more ``descriptors`` counts as so many.
+        """
+        if self._all + descriptors > MOST:
             raise LinkRefused(reason=f"{MOST} conversations are held here already")
-        self._all += 1
+        self._all += descriptors
         try:
             yield
         finally:
-            self._all -= 1
+            self._all -= descriptors
 
     @contextmanager
     def named(self, host: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, assert_never
 
 import msgspec
 
+from agentmesh.adapters import tunnel
 from agentmesh.agent import relay
 from agentmesh.agent.callers import Callers
 from agentmesh.agent.identities import Conversation, Identities
@@ -16,6 +17,7 @@ from agentmesh.agent.log import log
 from agentmesh.agent.openings import Openings
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks
+from agentmesh.agent.tunnels import first_bytes, tunnelled
 from agentmesh.agent.ways import Ways
 from agentmesh.core import session as conversation
 from agentmesh.core.model import Message, Origin, Receipt
@@ -92,10 +94,31 @@ class Conversations:
         self.members: Collection[str] = ()
         """The hosts of peers.conf: this host relays between them alone."""
 
-    def begun(self, host: str, via: str = "", *, hello: Hello | None = None) -> Session:
+    def begun(self, host: str, channel: str = "link") -> Session:
         """Return a conversation that this side begins with a host."""
-        terms = self._identities.terms()
-        return Session(own=hello or self.hello(), begins=True, expected=host, via=via, terms=terms)
+        return Session(own=self.hello(channel), begins=True, expected=host, terms=self._identities.terms())
+
+    @asynccontextmanager
+    async def begun_over(
+        self, carrier: FrameStream, relay: str, host: str, channel: str
+    ) -> AsyncIterator[tuple[FrameStream, Session]]:
+        """Begin a conversation with a host that a relay has opened the way to. Raises OSError."""
+        begin = partial(tunnel.begun, self._identities.key.path)
+        async with tunnelled(carrier, begin) as (stream, key):
+            terms = self._identities.terms_over_relay(host, key)
+            yield stream, Session(own=self.hello(channel), begins=True, expected=host, via=relay, terms=terms)
+
+    @asynccontextmanager
+    async def held(self, stream: FrameStream, session: Session) -> AsyncIterator[None]:
+        """Hold a conversation that this side has begun, unless a key was revoked meanwhile, and until then.
+
+        The other side is told why it ends. Raises LinkRefused.
+        """
+        with self._identities.conversation() as held:
+            held.greet(session)
+            async with _telling_why(stream):
+                self._identities.check(held)
+                yield
 
     def hello(self, channel: str = "link", *, ticket: str = "", to: str = "", origin: str = "") -> Hello:
         """Return what this side says first."""
@@ -137,6 +160,7 @@ class Conversations:
     async def _serve(self, stream: FrameStream, session: Session, held: Conversation) -> None:
         session = await greeted(stream, session)
         held.greet(session)
+        self._identities.check(held)
         hello = session.peer
         if hello is None:
             raise ProtocolError(reason="there was no hello")
@@ -154,16 +178,25 @@ class Conversations:
             case "relay":
                 await self._relay(stream, hello)
             case "relayed":
-                self._check_members(hello.host, hello.origin)
-                await stream.send(self.hello())
-                relayed = Session(own=self.hello(), expected=hello.origin, via=hello.host, terms=held.terms)
-                await self._serve(stream, relayed, held)
+                await self._serve_over_relay(stream, hello, held)
             case "visit":
                 pass
             case _:
                 link = Link(session, stream)
                 self._ways.add(link)
                 await self._keep(link, session)
+
+    async def _serve_over_relay(self, carrier: FrameStream, hello: Hello, held: Conversation) -> None:
+        """Serve a conversation that another host has begun behind the one that has said hello."""
+        self._check_members(hello.host, hello.origin)
+        await carrier.send(self.hello())
+        answer = partial(tunnel.answered, self._identities.key.path)
+        heard = await first_bytes(carrier)
+        with self._callers.calling(tunnel.DESCRIPTORS):
+            async with tunnelled(carrier, answer, heard) as (stream, key), _telling_why(stream):
+                terms = self._identities.terms_over_relay(hello.origin, key)
+                session = Session(own=self.hello(), expected=hello.origin, via=hello.host, terms=terms)
+                await self._serve(stream, session, held)
 
     async def _relay(self, stream: FrameStream, hello: Hello) -> None:
         """Be the way between a host and another that there is a direct link to."""
@@ -188,10 +221,8 @@ class Conversations:
                 raise LinkRefused(reason=f"{host} isn't in {self._alias}'s peers.conf; only its hosts are relayed")
 
     async def _keep_begun(self, link: Link, session: Session) -> None:
-        with self._identities.conversation() as held:
-            held.greet(session)
-            async with _telling_why(link.stream):
-                await self._keep(link, session)
+        async with self.held(link.stream, session):
+            await self._keep(link, session)
 
     async def _keep(self, link: Link, session: Session) -> None:
         """Do what the frames of a link ask for, to its end, and part from the links that it makes superfluous."""

@@ -138,7 +138,8 @@ class Courier:
     async def record(self, receipt: Receipt) -> None:
         """Note what a peer says of a message of this host."""
         await self._database.write(outbox.record, receipt)
-        if errand := self._errands.get(receipt.id):
+        errand = self._errands.get(receipt.id)
+        if errand and errand.message.host == receipt.host:
             errand.receipt = receipt
             errand.changed.set()
             await self._tell_of_a_move()

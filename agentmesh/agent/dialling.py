@@ -3,14 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from agentmesh.adapters import ssh
+from agentmesh.agent.gate import Gate
 from agentmesh.agent.log import log
 from agentmesh.agent.tasks import supervised
 from agentmesh.errors import AgentmeshError, LinkRefused, NotAdmitted, Unreachable
@@ -54,19 +55,28 @@ class Dialler:
     """Dials one peer, but while it spares us that, having dialled itself."""
 
     def __init__(
-        self, alias: str, key: Path, hold: Hold, is_spared: Callable[[str], bool], goes_on: Callable[[str], bool]
+        self,
+        alias: str,
+        key: Path,
+        hold: Hold,
+        is_spared: Callable[[str], bool],
+        goes_on: Callable[[str], bool],
+        gate: Gate,
     ) -> None:
         self._alias = alias
         self._key = key
         self._hold = hold
         self._is_spared = is_spared
         self._goes_on = goes_on
+        self._gate = gate
         self._wanted = asyncio.Event()
         self._failed = asyncio.Event()
         self._is_up = False
         self.failures = 0
         """How often in a row it could not be reached, since it was last heard to live."""
         self._attempt: asyncio.Timeout | None = None
+        self._is_urgent = False
+        self._is_in_line = False
         self.status = PeerStatus(host=alias, state="down", since=int(time.time()), reason="not dialled yet")
 
     @property
@@ -78,10 +88,20 @@ class Dialler:
         """Dial at once, where a pause was taken."""
         self._wanted.set()
 
+    def go_first(self) -> None:
+        """Dial at once, and before the others that wait to be dialled: somebody waits for the peer."""
+        self._is_urgent = self._is_in_line or self._attempt is None
+        self.hurry()
+        if self._is_in_line:
+            self._begin_anew()
+
     def start_over(self) -> None:
         """Dial at once, also where an attempt is under way: it may have begun in a network that is gone."""
         self.failures = 0
         self.hurry()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         if self._attempt is not None and not self._attempt.expired():
             self._attempt.reschedule(asyncio.get_running_loop().time())
 
@@ -154,12 +174,29 @@ class Dialler:
     async def _connect(self, life: AsyncExitStack) -> ssh.Connection | None:
         """Return a connection, which ends with ``life``; None when the attempt is to start over. Raises Unreachable."""
         try:
-            async with asyncio.timeout(None) as self._attempt:
+            async with asyncio.timeout(None) as self._attempt, self._place():
+                if self._is_spared(self._alias):
+                    return None
                 return await life.enter_async_context(ssh.dialled(self._alias, self._key))
         except TimeoutError:
             return None
         finally:
             self._attempt = None
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait in line for the host's gate, but where somebody waits for the peer."""
+        if self._is_urgent:
+            self._is_urgent = False
+            yield
+            return
+        self._is_in_line = True
+        try:
+            async with self._gate.place():
+                self._is_in_line = False
+                yield
+        finally:
+            self._is_in_line = False
 
     def _note(self, state: str, reason: str) -> None:
         if state in {"down", "refused"} and reason and reason != self.status.reason:

@@ -20,8 +20,8 @@ from agentmesh.errors import ProtocolError, Unreachable
 
 LINKS_SECONDS = 0.2
 """How long changes of links, ours and others', are gathered before anything follows: many come up together."""
-LINKS_SECONDS_EACH = 0.02
-"""The same for each neighbour, where that is longer: each is told, and where there are many, many change."""
+LINKS_SECONDS_EACH = 0.05
+"""How much longer that may get for each member, while changes follow on changes: each is told to all, by all."""
 CONTACTS_TOGETHER = 50
 """How many hosts' contacts one frame may tell of."""
 
@@ -55,6 +55,8 @@ class Gossip:
         self._own = contacts(alias, 0, 0, ())
         self._told: dict[str, Contacts] = {}
         self._links_timer: asyncio.TimerHandle | None = None
+        self._links_seconds = LINKS_SECONDS
+        self._links_noted = 0.0
         self.ways: dict[str, Way] = {}
         """How each host that lives is reached."""
         self.on_ways: Callable[[], None] = lambda: None
@@ -146,14 +148,20 @@ class Gossip:
                 ear.owing.set()
 
     def links_changed(self) -> None:
-        """Work out anew, soon, who lives."""
-        if self._links_timer is None:
-            seconds = max(LINKS_SECONDS, LINKS_SECONDS_EACH * len(self._ears))
-            self._links_timer = asyncio.get_running_loop().call_later(seconds, self._note_links)
+        """Work out anew, soon, who lives: the less soon, the longer changes have followed on changes."""
+        if self._links_timer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._links_noted > self._links_seconds:
+            self._links_seconds = LINKS_SECONDS
+        else:
+            most = max(LINKS_SECONDS, LINKS_SECONDS_EACH * len(self._replica.members))
+            self._links_seconds = min(2 * self._links_seconds, most)
+        self._links_timer = loop.call_later(self._links_seconds, self._note_links)
 
     def _note_links(self) -> None:
         """Note who lives, and tell the neighbours of links that have changed, ours and others'."""
-        self._links_timer = None
+        self._links_timer, self._links_noted = None, asyncio.get_running_loop().time()
         members = self._replica.members
         self._told = {host: part for host, part in self._told.items() if host in members}
         found = ways(self._alias, self._near, self._told)

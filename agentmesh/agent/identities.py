@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -21,13 +21,12 @@ from agentmesh.errors import BadConfiguration, LinkRefused
 class Conversation:
     """A conversation with a peer, as far as it matters who that is."""
 
-    def __init__(self, terms: Terms, keys: frozenset[str], task: "asyncio.Task[object]") -> None:
-        """Begin one on terms; ``keys`` are those pinned to the caller's name, if it has called with one."""
+    def __init__(self, terms: Terms, task: "asyncio.Task[object]") -> None:
+        """Begin one on terms."""
         self.terms = terms
         self.skew = 0.0
         """How many seconds the peer's clock was ahead of ours when it greeted."""
         self._sessions: list[Session] = []
-        self._keys = keys
         self._task = task
         self._cut = ""
         self.ended = asyncio.Event()
@@ -54,14 +53,17 @@ class Conversation:
             self._cut = reason
             self._task.cancel()
 
-    def objection(self, terms: Terms, keys: frozenset[str]) -> str:
-        """Return why it would be refused on other terms; empty when it would not."""
-        if not self._sessions and terms != self.terms:
+    def objection(self, renewed: Callable[[Terms], Terms]) -> str:
+        """Return why it would be refused on its terms as they are now; empty when it would not."""
+        if not self._sessions and renewed(self.terms) != self.terms:
             return "it has changed meanwhile which keys speak for whom; call again"
-        now = [msgspec.structs.replace(session, terms=terms) for session in self._sessions]
-        if found := next(filter(None, (session.objection for session in now)), ""):
-            return found
-        return f"a key that was pinned to {terms.pinned} has been revoked" if self._keys - keys else ""
+        for session in self._sessions:
+            terms = renewed(session.terms)
+            if found := msgspec.structs.replace(session, terms=terms).objection:
+                return found
+            if session.terms.keys - terms.keys:
+                return f"a key that was pinned to {terms.pinned} has been revoked"
+        return ""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -103,7 +105,7 @@ class Identities:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a conversation is held by a task")
-        conversation = Conversation(self._terms(pinned, pins), _keys_of(pinned, pins), task)
+        conversation = Conversation(self._terms(pinned, _keys_of(pinned, pins), pins), task)
         self._conversations.add(conversation)
         try:
             with conversation.held():
@@ -124,7 +126,22 @@ class Identities:
 
     def terms(self) -> Terms:
         """Return on which terms a conversation begins that this host begins."""
-        return self._terms("", self._read())
+        return self._terms("", frozenset(), self._read())
+
+    def terms_over_relay(self, host: str, key: str) -> Terms:
+        """Return on which terms a conversation is held over another host, at whose end a key was proven.
+
+        The host that it is to be with counts, should the key be pinned to several.
+        """
+        pins = self._read()
+        names = sorted(pin.name for pin in pins if pin.key == key)
+        pinned = host if host in names else next(iter(names), "")
+        return self._terms(pinned, frozenset({key} if pinned else ()), pins)
+
+    def check(self, conversation: Conversation) -> None:
+        """Raise LinkRefused when a conversation would be refused by now: pins may have changed since its terms."""
+        if reason := self._objection(conversation, self._read()):
+            raise LinkRefused(reason=reason)
 
     async def refresh(self) -> frozenset[str]:
         """Read the pins again, and end what would be refused now; returns the hosts whose pins have changed."""
@@ -134,8 +151,7 @@ class Identities:
             log.info("pins have changed", host=host, keys=len(_keys_of(host, self._pins)))
         cut = []
         for conversation in self._conversations:
-            pinned = conversation.terms.pinned
-            if reason := conversation.objection(self._terms(pinned, self._pins), _keys_of(pinned, self._pins)):
+            if reason := self._objection(conversation, self._pins):
                 conversation.cut(reason)
                 cut.append(conversation)
         for conversation in cut:
@@ -170,8 +186,14 @@ class Identities:
         keys = _keys_of(part.host, self._pins)
         return objection_to_slice(part, teller, signer, keys, require_pinned=self._require_pinned)
 
-    def _terms(self, pinned: str, pins: frozenset[Pin]) -> Terms:
-        return Terms(pinned=pinned, names=frozenset(pin.name for pin in pins), require_pinned=self._require_pinned)
+    def _objection(self, conversation: Conversation, pins: frozenset[Pin]) -> str:
+        return conversation.objection(
+            lambda terms: self._terms(terms.pinned, terms.keys & _keys_of(terms.pinned, pins), pins)
+        )
+
+    def _terms(self, pinned: str, keys: frozenset[str], pins: frozenset[Pin]) -> Terms:
+        names = frozenset(pin.name for pin in pins)
+        return Terms(pinned=pinned, keys=keys, names=names, require_pinned=self._require_pinned)
 
     def _read(self) -> frozenset[Pin]:
         try:

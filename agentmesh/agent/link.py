@@ -153,9 +153,12 @@ class Link:
 async def greeted(stream: FrameStream, session: Session, seconds: float = HELLO_SECONDS) -> Session:
     """Trade hellos; returns the session that knows its peer. Raises LinkRefused, ProtocolError, OSError."""
     for command in conversation.opening(session):
-        if isinstance(command, Send):
-            with suppress(ConnectionError):  # it has ended already: what it has said before tells why
-                await stream.send(command.frame)
+        match command:
+            case Send(own):
+                with suppress(ConnectionError):  # it has ended already: what it has said before tells why
+                    await stream.send(own)
+            case Close(reason):
+                raise LinkRefused(reason=reason)
     try:
         async with asyncio.timeout(seconds):
             frame = await stream.read()

@@ -11,6 +11,7 @@ import msgspec
 from agentmesh.adapters import ssh
 from agentmesh.agent.conversations import Conversations, Mailroom
 from agentmesh.agent.dialling import Dialler, PeerStatus
+from agentmesh.agent.gate import Gate
 from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.link import Link, greeted
@@ -38,6 +39,7 @@ class Links:
         self._key = identities.key.path
         self._tasks = tasks
         self._diallers: dict[str, Dialler] = {}
+        self._gate = Gate()
         self._dialling: dict[str, asyncio.Task[None]] = {}
         self._kept: AbstractSet[str] | None = None
         self._awaited: Counter[str] = Counter()
@@ -74,7 +76,7 @@ class Links:
         for alias in aliases:
             if alias != self._alias and alias not in self._diallers:
                 spares = self._ways.is_dialled_by
-                self._diallers[alias] = Dialler(alias, self._key, self._hold, spares, self._goes_on)
+                self._diallers[alias] = Dialler(alias, self._key, self._hold, spares, self._goes_on, self._gate)
         self._conversations.members = self._diallers.keys()
 
     @property
@@ -112,13 +114,19 @@ class Links:
                 await link.part("it isn't needed now", awaited=True)
         self._used.clear()
 
-    def dial(self, *aliases: str) -> None:
-        """Dial these peers at once where one is down; without any, all those that links are kept to."""
-        for alias in aliases or tuple(self._diallers if self._kept is None else self._kept):
-            if dialler := self._diallers.get(alias):
-                if not self._ways.has_link(alias):
-                    dialler.hurry()
-                self._start_dialling(alias)
+    def dial(self, host: str) -> None:
+        """Dial a peer at once, and before all others, if it is down: somebody waits for it."""
+        if dialler := self._diallers.get(host):
+            if not self._ways.has_link(host):
+                dialler.go_first()
+            self._start_dialling(host)
+
+    def dial_all(self) -> None:
+        """Dial, a few at a time, all peers that links are kept to and that are down."""
+        for alias in tuple(self._diallers if self._kept is None else self._diallers.keys() & self._kept):
+            if not self._ways.has_link(alias):
+                self._diallers[alias].hurry()
+            self._start_dialling(alias)
 
     def _dialled(self, host: str) -> Dialler | None:
         """Dial a host at once, if it is a peer."""
@@ -161,7 +169,7 @@ class Links:
     def sync(self) -> None:
         """Dial every peer that is down, and trade summaries with the others."""
         self.on_change()
-        self.dial()
+        self.dial_all()
         self.gossip.summarise()
 
     def wake(self) -> None:
@@ -174,14 +182,12 @@ class Links:
     async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
         """Begin a conversation with a host, by the best way there is, for one file. Raises Unreachable."""
         await self.reach(host)
-        stream, via = await self._reaching.begin(host)
+        stream, session = await self._reaching.begin(host, "drop")
         try:
-            try:
-                hello = self._conversations.hello("drop")
-                await greeted(stream, self._conversations.begun(host, via, hello=hello))
-            except LinkRefused as error:
-                raise Unreachable(host=host, reason=error.facts["reason"]) from error
-            yield stream
+            async with self._conversations.held(stream, await greeted(stream, session)):
+                yield stream
+        except LinkRefused as error:
+            raise Unreachable(host=host, reason=error.facts["reason"]) from error
         except OSError as error:
             raise Unreachable(host=host, reason="the link broke during the transfer") from error
         finally:

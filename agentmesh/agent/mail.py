@@ -66,7 +66,7 @@ class Mail:
     async def _retry(self, letter: Letter) -> str:
         """Send an ended message again, as a new one; try at once one that waits. Returns what was done."""
         if not is_end(letter.receipt.state):
-            self._links.dial()
+            self._links.dial_all()
             self._postman.hurry()
             return f"{letter.receipt.state}: it is tried at once"
         now = int(time.time())

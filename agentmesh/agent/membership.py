@@ -48,6 +48,5 @@ class Membership:
         peers = await self.take_up_peers()
         if set(peers) != before:
             log.info("peers have changed", peers=" ".join(peers) or "none")
-        new = {peer.host for peer in self._links.statuses} - before
-        if dials and new:
-            self._links.dial(*new)
+        if dials and {peer.host for peer in self._links.statuses} - before:
+            self._links.dial_all()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from agentmesh.agent.conversations import Conversations
 from agentmesh.agent.dialling import OUR_FAULT, Dialler
@@ -10,6 +11,7 @@ from agentmesh.agent.relay import ask_relay
 from agentmesh.agent.stream import FrameStream
 from agentmesh.agent.tasks import Tasks, supervised
 from agentmesh.agent.ways import Ways
+from agentmesh.core.session import Session
 from agentmesh.errors import LinkRefused, ProtocolError, Unreachable
 
 
@@ -37,20 +39,17 @@ class Reaching:
         if reason:
             raise Unreachable(host=host, reason=reason)
 
-    async def begin(self, host: str) -> tuple[FrameStream, str]:
-        """Begin a conversation with a host that there is a link to; returns it, and the host that it goes through.
-
-        Raises Unreachable.
-        """
+    async def begin(self, host: str, channel: str) -> tuple[FrameStream, Session]:
+        """Begin a conversation with a host that there is a link to; the hellos come next. Raises Unreachable."""
         link = next(iter(self._ways.best(host)), None)
         if link is None:
             raise Unreachable(host=host, reason="the link broke just now")
         if link.via:
-            return await self._tunnel(link.via, host), link.via
+            return await self._tunnel(link.via, host, channel)
         if not link.can_invite and not self._openings.has_connection(host):
             reason = "it dials us, and is too old to take a file so; see that we can dial it"
             raise Unreachable(host=host, reason=reason)
-        return await self._openings.open(host), ""
+        return await self._openings.open(host), self._conversations.begun(host, channel)
 
     async def _reach(self, host: str) -> str:
         """Look for ways to a host until there is one; returns why there is none, or nothing."""
@@ -93,21 +92,32 @@ class Reaching:
 
     async def _link_over(self, near: str, host: str) -> None:
         """Begin a link to a host over another. Raises Unreachable."""
-        stream = await self._tunnel(near, host)
+        stream, session = await self._tunnel(near, host, "link")
         try:
-            session = await greeted(stream, self._conversations.begun(host, near))
+            session = await greeted(stream, session)
         except (LinkRefused, ProtocolError, OSError) as error:
             stream.close()
             raise Unreachable(host=host, reason=error) from error
         self._ways.trust(host, near)
         self._conversations.start_link(stream, session)
 
-    async def _tunnel(self, near: str, host: str) -> FrameStream:
-        """Begin a conversation with a host over another. Raises Unreachable."""
-        stream = await self._openings.open(near)
-        try:
-            await ask_relay(stream, self._conversations.hello("relay", to=host), near)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+    async def _tunnel(self, near: str, host: str, channel: str) -> tuple[FrameStream, Session]:
+        """Begin a conversation with a host over another; it ends when its stream is closed. Raises Unreachable."""
+        async with AsyncExitStack() as life:
+            carrier = await self._openings.open(near)
+            life.callback(carrier.close)
+            await ask_relay(carrier, self._conversations.hello("relay", to=host), near)
+            begun = self._conversations.begun_over(carrier, near, host, channel)
+            try:
+                stream, session = await life.enter_async_context(begun)
+            except OSError as error:
+                reason = f"over {near} nobody proved to have a key ({error})"
+                raise Unreachable(host=host, reason=reason) from error
+            kept = life.pop_all()
+        self._tasks.start_supervised(f"tunnel to {host}", _keep(kept, stream))
+        return stream, session
+
+
+async def _keep(life: AsyncExitStack, stream: FrameStream) -> None:
+    async with life:
+        await stream.closed.wait()

@@ -22,11 +22,11 @@ class Identity(StrEnum):
     """How it is known who a peer is."""
 
     PINNED = "pinned"
-    """It called with a key that is pinned to its name here."""
+    """It has proven to have a key that is pinned to its name here."""
     HOST_KEY = "host key"
     """This host dialled it, and SSH has verified its host key."""
     CLAIMED = "claimed"
-    """It called with a key that may log in here, and says so itself."""
+    """It says so itself: it called with a key that may log in here, or speaks over a host that says so, too."""
 
 
 class Pin(msgspec.Struct, frozen=True, order=True):
@@ -41,21 +41,21 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """On which terms a conversation begins."""
 
     pinned: str = ""
-    """The name that the caller's key is pinned to; empty when it is a login key, or this host dialled."""
+    """The name that the peer's key is pinned to; empty when it isn't pinned, or this host has dialled."""
+    keys: frozenset[str] = frozenset()
+    """Those pinned to that name of which the peer has one. When one of them is revoked, that may be its own."""
     names: frozenset[str] = frozenset()
     """The hosts that have a pinned key here."""
     require_pinned: bool = False
 
 
 def identity(terms: Terms, *, dialled: bool, via: str = "") -> Identity:
-    """Return how it is known who a peer is, to whom there is no objection. What comes via another host is a claim.
+    """Return how it is known who a peer is, to whom there is no objection; over ``via`` it has proven a key, too.
 
     >>> identity(Terms(pinned="hub"), dialled=False).value
     'pinned'
     """
-    if via:
-        return Identity.CLAIMED
-    if dialled:
+    if dialled and not via:
         return Identity.HOST_KEY
     return Identity.PINNED if terms.pinned else Identity.CLAIMED
 
@@ -66,11 +66,6 @@ def objection(host: str, terms: Terms, via: str = "") -> str:
     >>> objection("worker-1", Terms(pinned="worker-1", names=frozenset({"worker-1"})))
     ''
     """
-    if via and (host in terms.names or terms.require_pinned):
-        why = f"a key is pinned to {host}" if host in terms.names else "require_pinned is set"
-        return f"{why}, and over {via} no key proves who speaks; see that the two hosts reach each other directly"
-    if via:
-        return ""
     if terms.pinned and terms.pinned != host:
         return (
             f"its key is pinned to {terms.pinned}, and it calls itself {host}; one host's key can't speak for another"
@@ -81,6 +76,11 @@ def objection(host: str, terms: Terms, via: str = "") -> str:
         )
     if terms.pinned:
         return ""
+    if host in terms.names and via:
+        return (
+            f"a key is pinned to {host}, and who speaks over {via} has another; somebody pretends to be {host}, or it"
+            f" has a new key: then run `agentmesh peers authorize {host} KEY.pub` here, with its ~/.agents/key.pub"
+        )
     if host in terms.names:
         return (
             f"a key is pinned to {host}, and it called with another; let it call with its ~/.agents/key, or run"

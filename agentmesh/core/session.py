@@ -6,6 +6,7 @@ from agentmesh.core.identity import UNSIGNED, Identity, Seal, Terms, identity, o
 from agentmesh.core.model import HERE, Message, Origin, Receipt, Slice
 from agentmesh.core.text import printable
 from agentmesh.core.wire import (
+    TUNNELS,
     Bye,
     ContactsNews,
     Deliver,
@@ -23,7 +24,9 @@ LONGEST_REASON = 300
 """Characters of what a peer says before it goes; it is shown to people."""
 CHANNELS = frozenset({"link", "drop", "visit"})
 """What a conversation between two hosts is for."""
-DIRECT_CHANNELS = frozenset({"answer", "relay", "relayed"})
+RELAY_CHANNELS = frozenset({"relay", "relayed"})
+"""What a conversation with a relay is for: from its hellos on, it is a tunnel between the relay's neighbours."""
+DIRECT_CHANNELS = RELAY_CHANNELS | {"answer"}
 """What only a conversation is for that goes through no other host: so no relay leads over a relay."""
 
 
@@ -120,6 +123,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The host that the conversation goes through; such a one is for messages and files, not for the registry."""
     peer: Hello | None = None
     terms: Terms = Terms()
+    """Over another host, they tell whose key the other end has proven to have."""
 
     @property
     def origin(self) -> Origin:
@@ -140,7 +144,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 def opening(session: Session) -> list[Command]:
     """Return what is done first on a new conversation."""
-    return [Send(session.own)] if session.begins else []
+    if not session.begins:
+        return []
+    if session.via and (reason := objection(session.expected or "", session.terms, session.via)):
+        return [Close(reason)]
+    return [Send(session.own)]
 
 
 def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
@@ -188,15 +196,8 @@ def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         return session, [Close(f"{session.expected} said: {printable(frame.reason)[:LONGEST_REASON]}")]
     if not isinstance(frame, Hello):
         return session, [Close("the first frame was no hello")]
-    if frame.newest < own.oldest or frame.oldest > own.newest:
-        spoken = f"{frame.oldest} to {frame.newest}"
-        return session, [Close(f"no common protocol: it speaks {spoken}, this host {own.oldest} to {own.newest}")]
-    if frame.host == own.host:
-        return session, [Close(f"it calls itself {frame.host}, as this host does; change one of the self.conf files")]
-    if session.expected not in {None, frame.host}:
-        return session, [
-            Close(f"{session.expected} calls itself {frame.host}; its self.conf and peers.conf here differ")
-        ]
+    if obstacle := _obstacle(session, frame):
+        return session, [Close(obstacle)]
     greeted = msgspec.structs.replace(session, peer=frame)
     if greeted.objection:
         return session, [Close(greeted.objection)]
@@ -207,3 +208,18 @@ def _greeted(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
     if frame.channel in DIRECT_CHANNELS and not session.via:
         return greeted, [Greet(frame)]
     return session, [Close(f"a conversation for {frame.channel} is not held here")]
+
+
+def _obstacle(session: Session, hello: Hello) -> str:
+    """Return why there can be no conversation with who says this hello, be it true; empty when there can."""
+    own = session.own
+    if hello.newest < own.oldest or hello.oldest > own.newest:
+        spoken = f"{hello.oldest} to {hello.newest}"
+        return f"no common protocol: it speaks {spoken}, this host {own.oldest} to {own.newest}"
+    if (own if session.begins else hello).channel in RELAY_CHANNELS and hello.newest < TUNNELS:
+        return f"{hello.host}'s agentmesh is too old for conversations over another host; upgrade it there"
+    if hello.host == own.host:
+        return f"it calls itself {hello.host}, as this host does; change one of the self.conf files"
+    if session.expected not in {None, hello.host}:
+        return f"{session.expected} calls itself {hello.host}; its self.conf and peers.conf here differ"
+    return ""

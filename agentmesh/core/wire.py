@@ -12,11 +12,13 @@ from agentmesh.core.model import Contacts, Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
-NEWEST_PROTOCOL = 3
+NEWEST_PROTOCOL = 4
 SUMMARIES = 2
 """The protocol from which on summaries are sent, and slices relayed."""
 INVITATIONS = 3
-"""The protocol from which on conversations are invited and relayed, and links are pinged and parted from."""
+"""The protocol from which on conversations are invited, and links are pinged and parted from."""
+TUNNELS = 4
+"""The protocol from which on what a relay carries is an SSH connection between the two ends."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
 MOST_HOSTS = 16_384

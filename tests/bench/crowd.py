@@ -5,6 +5,7 @@ everybody's: what is measured is gossip, not how keys are looked up. The first a
 others are forked off a process that has imported the package, to save their time.
 """
 
+import math
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from agentmesh.adapters.keys import make_key
 from tests.e2e.namespaces import Namespaces
 from tests.tmux import RealTmux
 
-PATIENCE = 120.0
+PATIENCE = 400.0
 """Seconds that anything may take."""
 _POLL_SECONDS = 0.005
+_QUIET_PACKETS = 2
+"""That each agent sends in a second when nothing happens, more or less: keepalives."""
 _INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
@@ -132,6 +135,17 @@ class Crowd:
                 raise TimeoutError(f"Waited {PATIENCE:g} s in vain until {hope}: {len(pending)} hosts don't say so")
             time.sleep(_POLL_SECONDS)
         return time.perf_counter() - began
+
+    def settle(self) -> None:
+        """Wait until hardly anything is said any more: links have been made, and news of them has gone round."""
+        deadline = time.perf_counter() + PATIENCE
+        said = math.inf
+        while said > _QUIET_PACKETS * len(self.members):
+            if time.perf_counter() > deadline:
+                raise TimeoutError(f"Waited {PATIENCE:g} s in vain until all was quiet")
+            before = self.traffic()[0]
+            time.sleep(1)
+            said = self.traffic()[0] - before
 
     def traffic(self) -> tuple[int, int]:
         """Return the packets and the bytes that all have sent so far, with what SSH and TCP add."""

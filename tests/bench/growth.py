@@ -35,6 +35,7 @@ def measure(size: int) -> Grown:
     """Make a mesh, and do to it what is measured."""
     with crowd(size) as made:
         cold = start(made)
+        made.settle()
         changes = []
         before = made.traffic()
         for _ in range(CHANGES):

@@ -42,6 +42,8 @@ def test_how_a_peer_is_known() -> None:
     assert identity(Terms(), dialled=True) is Identity.HOST_KEY
     assert identity(Terms(pinned="worker", names=PINS), dialled=False) is Identity.PINNED
     assert identity(Terms(names=PINS), dialled=False) is Identity.CLAIMED
+    assert identity(Terms(pinned="worker", names=PINS), dialled=True, via="hub") is Identity.PINNED
+    assert identity(Terms(), dialled=True, via="hub") is Identity.CLAIMED
 
 
 KEYS = frozenset({"the key"})

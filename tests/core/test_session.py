@@ -167,16 +167,48 @@ def test_a_host_that_was_dialled_needs_no_pin() -> None:
     assert session.origin == Origin("worker", "host key")
 
 
-@pytest.mark.parametrize("begins", [True, False])
-@pytest.mark.parametrize("terms", [Terms(names=PINS), Terms(pinned="middle", names=PINS), Terms(require_pinned=True)])
-def test_a_relay_can_not_speak_for_a_host_that_must_prove_itself(terms: Terms, *, begins: bool) -> None:
-    session = Session(own=OWN, begins=begins, expected="worker", via="middle", terms=terms)
-    assert "over middle no key proves who speaks" in _closing(receive(session, HELLO)[1])
+OVER_MIDDLE = Session(own=OWN, expected="worker", via="middle")
 
 
-def test_what_came_over_a_relay_is_a_claim() -> None:
-    session = msgspec.structs.replace(RELAYED, expected="worker", terms=Terms(pinned="middle"))
+def test_over_a_relay_a_pinned_key_proves_who_speaks() -> None:
+    terms = Terms(pinned="worker", names=PINS, require_pinned=True)
+    session, commands = receive(msgspec.structs.replace(OVER_MIDDLE, terms=terms), HELLO)
+    assert commands == [Send(OWN), Greet(HELLO)]
+    assert session.origin == Origin("worker", "pinned", "middle")
+
+
+def test_over_a_relay_who_needs_no_proof_is_a_claim() -> None:
+    session, commands = receive(OVER_MIDDLE, HELLO)
+    assert commands == [Send(OWN), Greet(HELLO)]
     assert session.origin == Origin("worker", "claimed", "middle")
+
+
+UNPROVEN = [
+    (Terms(names=PINS), "a key is pinned to worker, and who speaks over middle has another"),
+    (Terms(pinned="middle", names=PINS | {"middle"}), "its key is pinned to middle, and it calls itself worker"),
+    (Terms(require_pinned=True), "`agentmesh peers authorize worker KEY.pub` here"),
+]
+
+
+@pytest.mark.parametrize(("terms", "reason"), UNPROVEN)
+def test_a_relay_can_not_speak_for_a_host_that_must_prove_itself(terms: Terms, reason: str) -> None:
+    session = msgspec.structs.replace(OVER_MIDDLE, terms=terms)
+    assert reason in _closing(receive(session, HELLO)[1])
+
+
+@pytest.mark.parametrize(("terms", "reason"), UNPROVEN)
+def test_to_who_answers_in_the_place_of_another_nothing_is_said(terms: Terms, reason: str) -> None:
+    session = msgspec.structs.replace(OVER_MIDDLE, begins=True, terms=terms)
+    assert reason in _closing(opening(session))
+
+
+@pytest.mark.parametrize("channel", ["relay", "relayed"])
+def test_a_relay_and_its_neighbours_must_all_be_new_enough(channel: str) -> None:
+    older = msgspec.structs.replace(HELLO, newest=3, channel=channel)
+    reason = "worker's agentmesh is too old for conversations over another host; upgrade it there"
+    assert _closing(receive(CALLED, older)[1]) == reason
+    asking = msgspec.structs.replace(DIALLED, own=msgspec.structs.replace(OWN, channel=channel))
+    assert _closing(receive(asking, msgspec.structs.replace(HELLO, newest=3))[1]) == reason
 
 
 @given(st.sampled_from([CALLED, DIALLED, GREETED, RELAYED]), st.lists(frames))

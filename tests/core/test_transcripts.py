@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agentmesh.core.session import Accept, Close, Compare, Greet, Learn, Record, Session, TakeBack, receive
+from agentmesh.core.session import Accept, Chart, Close, Compare, Greet, Learn, Record, Session, TakeBack, receive
 from agentmesh.core.wire import (
     NEWEST_PROTOCOL,
     Bye,
     Chunk,
+    ContactsNews,
     Decoder,
     Deliver,
     Dropped,
@@ -27,6 +28,7 @@ MEANINGS = {
     Hello: Greet,
     SliceNews: Learn,
     Summary: Compare,
+    ContactsNews: Chart,
     Deliver: Accept,
     Withdraw: TakeBack,
     ReceiptNews: Record,

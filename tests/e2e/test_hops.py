@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from agentmesh.core.model import Letter, Origin
 from tests.e2e.hosts import Host, Network, obstacle
 from tests.e2e.mesh import knows, make_mesh, open_window, screen, start_agent, status
 from tests.eventually import eventually
@@ -69,6 +71,22 @@ def test_a_file_goes_over_the_hop(row: Row) -> None:
     sent = west.run("notify-pane", "east-dev-box", "--file", "five.bin", timeout=60)
     assert " via middle)" in sent.stdout
     assert digest(east.outside(".agent-inbox/west/five.bin")) == wanted
+
+
+def test_a_pinned_key_proves_over_the_hop_who_speaks(row: Row) -> None:
+    west, middle, east = row
+    for other in (west, middle):
+        east.run("agentmesh", "peers", "authorize", other.name, "-", stdin=other.outside(".agents/key.pub").read_text())
+    east.outside(".agents/config.toml").write_text("[identity]\nrequire_pinned = true\n")
+    east.run("agentmesh", "stop")
+    start_agent(east)
+    sent = west.run("notify-pane", "east-dev-box", "--wait=60", "with my own key", timeout=70)
+    assert sent.stdout == "→ east-dev-box (east[dev:0] via middle): with my own key\n"
+    letters = msgspec.json.decode(east.run("agentmesh", "inbox", "--json").stdout, type=list[Letter])
+    assert letters[-1].origin == Origin("west", "pinned", "middle")
+    wanted = make(west, "pinned.bin", 5 * 1024 * 1024)
+    west.run("notify-pane", "east-dev-box", "--file", "pinned.bin", timeout=60)
+    assert digest(east.outside(".agent-inbox/west/pinned.bin")) == wanted
 
 
 def test_a_file_goes_on_when_the_agent_in_the_middle_was_killed(network: Network, row: Row) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mesh.hostile import NAME
 from tests.mesh.local import LocalHost, befriend
+from tests.mesh.town import Town
 
 Chain = tuple[LocalHost, LocalHost, LocalHost]
 
@@ -64,3 +66,21 @@ def chain(root: Path) -> Iterator[Chain]:
         for host in hosts:
             host.keep_port()
         yield hosts
+
+
+@pytest.fixture(scope="module")
+def town(root: Path) -> Iterator[Town]:
+    with ExitStack() as life:
+        hosts = LocalHost("left", root), LocalHost("right", root)
+        for host in hosts:
+            life.callback(host.end)
+            host.start()
+        befriend(hosts)
+        for host in hosts:
+            host.open("target", "cat")
+            with (host.home / ".ssh" / "config").open("a") as config:
+                config.write(f"Host {NAME}\n  HostName 127.0.0.1\n  Port 1\n")
+            with (host.agents / "peers.conf").open("a") as peers:
+                peers.write(f"{NAME}\n")
+            assert host.run("agentmesh", "sync").returncode == 0
+        yield Town(*hosts)

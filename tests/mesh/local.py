@@ -22,6 +22,7 @@ class LocalHost:
 
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
+        self.program = ("agentmesh", "run")
         self.home = root / name
         self.agents = self.home / ".agents"
         self.agents.mkdir(parents=True, mode=0o700)
@@ -39,7 +40,7 @@ class LocalHost:
 
     def start(self) -> None:
         """Run the agent, and wait until it answers."""
-        self._agent = self.popen("agentmesh", "run")
+        self._agent = self.popen(*self.program)
         eventually(lambda: self.run("agentmesh", "status").returncode == 0, "the agent answers", lambda: self.log)
 
     def popen(self, *words: str, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:

@@ -1,98 +1,33 @@
-"""Hostile and broken peers: what they do harms neither the agent, nor the others that speak to it, nor its files."""
+"""Hostile and broken peers: what they say harms neither the agent, nor the others that speak to it, nor its files."""
 
-import itertools
 import re
-import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 import pytest
 
-from agentmesh.agent.callers import MOST, MOST_OF_ONE
 from agentmesh.core.delivery import State
-from agentmesh.core.model import Slice, Version
 from agentmesh.core.wire import (
     LARGEST_FRAME,
     Bye,
     Chunk,
     Deliver,
     Hello,
-    Offer,
     Ready,
     ReceiptNews,
     Refusal,
     SliceNews,
     Summary,
-    Withdraw,
     encode,
 )
-from tests.core.examples import NOW, a_message, a_pane, a_receipt, a_slice
+from tests.core.examples import a_message, a_pane, a_receipt, a_slice
 from tests.eventually import eventually
 from tests.fuzz.decoder import framed
 from tests.mesh.hostile import NAME, Drip, Flood, Stranger, raw
-from tests.mesh.local import LocalHost, befriend
+from tests.mesh.local import LocalHost
+from tests.mesh.town import DROP, FOREIGN, HELLO, OFFER, Town, deliveries
 
 pytestmark = pytest.mark.tmux
-
-MEMORY = 150
-"""MiB that an attack may add: far less than what is sent, or asked to be kept."""
-
-
-class Town:
-    """Two hosts that are friends, and whose peers.conf has a third: the attacks come in its name."""
-
-    def __init__(self, left: LocalHost, right: LocalHost) -> None:
-        self.left, self.right = left, right
-
-    @contextmanager
-    def besieged(self) -> Iterator[None]:
-        """See that the agent stands an attack: its memory, its log, and what a friend sends during it and after it."""
-        pid, before = self.left.status().pid, self._memory("VmRSS")
-        log = len(self.left.log)
-        Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): the peak is measured anew
-        yield
-        self.friend_is_served()
-        assert self.left.status().pid == pid
-        assert self._memory("VmHWM") - before < MEMORY, f"MiB before: {before}"
-        assert "Traceback" not in self.left.log
-        assert len(self.left.log) - log < 300_000, self.left.log[log : log + 5000]
-
-    def friend_is_served(self) -> None:
-        """See that a message from the other host is delivered, and a change here known there."""
-        assert self.right.receipt("left-dev-first", "still there?").state is State.SUBMITTED
-        name = f"w{uuid.uuid4().hex[:8]}"
-        self.left.tmux.run("rename-window", "-t", "dev:1", name)
-        eventually(lambda: f"left-dev-{name}" in self.right.addresses(), "a change is known", lambda: self.left.log)
-
-    def said(self, words: str) -> None:
-        """Wait until the agent's log says so."""
-        eventually(lambda: re.search(words, self.left.log), f"the log says {words}", lambda: self.left.log[-3000:])
-
-    def _memory(self, name: str) -> int:
-        status = Path(f"/proc/{self.left.status().pid}/status").read_text()
-        found = re.search(rf"{name}:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) // 1024
-
-
-@pytest.fixture(scope="module")
-def town(root: Path) -> Iterator[Town]:
-    with ExitStack() as life:
-        hosts = LocalHost("left", root), LocalHost("right", root)
-        for host in hosts:
-            life.callback(host.end)
-            host.start()
-        befriend(hosts)
-        for host in hosts:
-            host.open("target", "cat")
-            with (host.home / ".ssh" / "config").open("a") as config:
-                config.write(f"Host {NAME}\n  HostName 127.0.0.1\n  Port 1\n")
-            with (host.agents / "peers.conf").open("a") as peers:
-                peers.write(f"{NAME}\n")
-            assert host.run("agentmesh", "sync").returncode == 0
-        yield Town(*hosts)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,16 +48,6 @@ def drips(town: Town) -> Iterator[dict[str, Drip]]:
     finally:
         for drip in drips.values():
             drip.stop()
-
-
-HELLO = encode(Hello(host=NAME, version="0"))
-DROP = encode(Hello(host=NAME, version="0", channel="drop"))
-OFFER = Offer(sender=f"{NAME}-dev-x", name="gift", size=2000, sha256="0" * 64)
-
-
-def deliveries(to: str, count: int, patience: int = 0, body: str = "flood") -> Iterator[bytes]:
-    for _ in range(count):
-        yield encode(Deliver(a_message(id=uuid.uuid4().hex, to=to, host="left", body=body), patience))
 
 
 @pytest.mark.parametrize(
@@ -167,15 +92,6 @@ def test_a_conversation_that_ends_in_a_frame_is_told_of(town: Town) -> None:
     town.said("ended in the middle of a frame")
 
 
-FOREIGN = [
-    a_slice(a_pane("stranger-dev-x", host="stranger"), host="stranger", epoch=9),
-    a_slice(a_pane("right-dev-x", host="right"), host=NAME, epoch=9),
-    a_slice(a_pane("right-dev-x", host=NAME), host=NAME, epoch=9),
-    a_slice(a_pane(f"{NAME}-x", host=NAME, formerly={"right-dev-first": NOW}), host=NAME, epoch=9),
-    a_slice(a_pane(f"{NAME}-x", host=NAME, window="\x1b]0;owned\x07"), host=NAME, epoch=9),
-]
-
-
 def test_what_makes_no_sense_is_passed_over_and_the_conversation_goes_on(town: Town) -> None:
     nonsense = [
         *(framed(kind, b"whatever") for kind in (0, 99, 200, 255)),
@@ -196,103 +112,6 @@ def test_what_makes_no_sense_is_passed_over_and_the_conversation_goes_on(town: T
             address.startswith((NAME, "stranger")) for address in town.left.registry()["agents"]
         )
         assert set(town.left.registry()["slices"]) <= {"left", "right", NAME}
-
-
-def newer_slices(count: int, **changes: object) -> Iterator[bytes]:
-    for number in range(count):
-        part = Slice(NAME, Version(7, number, ""), NOW, (a_pane(f"{NAME}-dev-x", host=NAME, **changes),))
-        yield encode(SliceNews(part))
-
-
-FLOODS: dict[str, Iterable[bytes]] = {
-    "messages-for-nobody": deliveries("left-no-such", 10_000, body="x" * 5000),
-    "messages-for-many-nobodies-that-wait": (
-        frame for number in range(10_000) for frame in deliveries(f"left-no-{number}", 1, 600)
-    ),
-    "messages-for-one-pane": deliveries("left-dev-target", 10_000),
-    "messages-for-one-pane-that-wait": deliveries("left-dev-target", 10_000, 600, "x" * 1000),
-    "messages-too-large": deliveries("left-dev-target", 200, 600, "x" * 1_000_000),
-    "messages-for-no-address": (
-        frame for number in range(10_000) for frame in deliveries(f"@all,*,\n\0{number}/../{'x' * number}", 1, 600)
-    ),
-    "withdrawals": (
-        encode(Withdraw(a_message(id=uuid.uuid4().hex, to="left-dev-target", host="left"))) for _ in range(10_000)
-    ),
-    "one-message-again-and-again": (
-        encode(Deliver(a_message(77, to="left-no-such", host="left"))) for _ in range(10_000)
-    ),
-    "summaries": (encode(Summary((f"h{number}",), {})) for number in range(100_000)),
-    "large-summaries": (
-        encode(Summary(tuple(f"h{number}-{other}" for other in range(16_000)))) for number in range(100)
-    ),
-    "slices": newer_slices(100_000),
-    "large-slices": newer_slices(50, cwd="x" * 1_000_000),
-    "slices-of-strangers": (encode(SliceNews(a_slice(host=f"host-{number}"))) for number in range(100_000)),
-    "slices-that-lie": (encode(SliceNews(FOREIGN[1 + number % 4])) for number in range(100_000)),
-    "receipts": (encode(ReceiptNews(a_receipt(number, host=NAME))) for number in range(100_000)),
-    "unknown-frames": itertools.repeat(framed(99, b""), 1_000_000),
-    "empty-chunks": itertools.repeat(encode(Chunk(b"")), 1_000_000),
-}
-
-
-@pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_holds_nobody_else_up(town: Town, name: str) -> None:
-    with town.besieged(), Stranger(town.left) as stranger:
-        flood = Flood(stranger, FLOODS[name])
-        flood.start()
-        eventually(lambda: flood.sent, "it flows", lambda: town.left.log[-3000:])
-        town.friend_is_served()
-        town.friend_is_served()
-
-
-def test_who_reads_no_answer_is_cut(town: Town) -> None:
-    with town.besieged(), Stranger(town.left) as stranger:
-        flood = Flood(stranger, deliveries("no address: " + "x" * 5000, 100_000), reads=False)
-        flood.start()
-        eventually(lambda: flood.cut, "it is cut", lambda: (flood.sent, town.left.log[-3000:]))
-        town.said("conversation cut reason=.*unread")
-
-
-def test_who_reads_nothing_holds_up_no_news_for_others(town: Town) -> None:
-    with town.besieged(), Stranger(town.left) as stranger:
-        stranger.say(*newer_slices(1, cwd="x" * 1_000_000), encode(Summary((), {})))
-        flood = Flood(stranger, (encode(Summary((), {})) for _ in range(100_000)), reads=False)
-        flood.start()
-        eventually(lambda: flood.sent, "it flows")
-        for _ in range(3):
-            town.friend_is_served()
-
-
-def test_more_conversations_than_can_be_held_are_refused(town: Town) -> None:
-    with town.besieged(), ExitStack() as held:
-        for _ in range(MOST_OF_ONE):
-            held.enter_context(Stranger(town.left))
-        with Stranger(town.left) as one_too_many:
-            bye = one_too_many.hear_of(Bye)
-            assert isinstance(bye, Bye)
-            assert f"{NAME} holds {MOST_OF_ONE} conversations here already" in bye.reason
-        refused = 0
-        for number in range(MOST - MOST_OF_ONE + 20):
-            name = f"crowd-{number // MOST_OF_ONE}"
-            stranger = held.enter_context(Stranger(town.left, name=name))
-            refused += isinstance(stranger.hear_of(Bye), Bye) if number >= MOST - MOST_OF_ONE else 0
-        assert refused == 20
-        town.said(f"{MOST} conversations are held here already")
-        assert town.left.notify("left-dev-first", "commands are no conversations").returncode == 0
-
-    def is_taken() -> bool:
-        with Stranger(town.left) as stranger:
-            return isinstance(stranger.hear_of(Summary), Summary)
-
-    eventually(is_taken, "there is room again when the others have gone", lambda: town.left.log[-3000:])
-
-
-def test_a_storm_of_hellos_leaves_nothing_behind(town: Town) -> None:
-    with town.besieged():
-        for number in range(1000):
-            with Stranger(town.left, name=f"storm-{number}") as stranger:
-                assert isinstance(stranger.hear(), Hello)
-    assert set(town.left.registry()["slices"]) <= {"left", "right", NAME}
 
 
 HOSTILE_TEXTS = [

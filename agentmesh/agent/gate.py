@@ -1,0 +1,36 @@
+"""How many connections this host makes at once: each costs both ends time, and too many together all run out of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+PLACES = 4
+PLACE_SECONDS = 4.0
+"""How long a place is held at most: hosts that don't answer must not keep the others waiting."""
+
+
+class Gate:
+    """Lets a few through at a time."""
+
+    def __init__(self, places: int = PLACES, seconds: float = PLACE_SECONDS) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place, and hold it to the end of this block, or for as long as it may be held."""
+        await self._places.acquire()
+        is_held = True
+
+        def leave() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._places.release()
+
+        timer = asyncio.get_running_loop().call_later(self._seconds, leave)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            leave()
