@@ -113,11 +113,19 @@ def read_words(words: list[str]) -> Words:
 
     >>> read_words(["review", "hi"]).body
     'hi'
+    >>> read_words(["review", "--", "-5 degrees"]).body
+    '-5 degrees'
     """
+    end = words.index("--") if "--" in words else len(words)
     # A value is given with an equals sign alone, so that the address isn't taken for one.
-    options = words[: words.index("--")] if "--" in words else words
-    exact = [f"--wait={LONGEST_WAIT}" if word == "--wait" else word for word in options] + words[len(options) :]
+    exact = [f"--wait={LONGEST_WAIT}" if word == "--wait" else word for word in words[:end]]
     values = vars(_PARSER.parse_intermixed_args(exact))
+    literal = words[end + 1 :]  # argparse doesn't take these where options may stand anywhere
+    for name in ("address", "body"):
+        if literal and values[name] is None:
+            values[name] = literal.pop(0)
+    if literal:
+        _PARSER.error(f"unrecognized arguments: {' '.join(literal)}")
     expires = values.pop("expires")
     if values["queue"] and values["wait"]:
         raise UsageError(reason="A message is waited for or queued: give --wait or --queue.", program=PROGRAM)
