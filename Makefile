@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-clis lint bench soak fuzz format clean
+.PHONY: demo test test-clis lint bench soak fuzz package picture format clean
 
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
@@ -33,6 +33,15 @@ soak: $(VENV)/installed .system-test
 fuzz: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt atheris
 	$(BIN)/python -m tests.fuzz
+
+package: $(VENV)/installed .system-test
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt pipx uv
+	$(BIN)/python -m pytest -m 'installs or not installs' tests/e2e/test_package.py tests/e2e/test_installs.py
+
+picture: $(VENV)/installed .system-demo
+	$(BIN)/python -m tests.picture
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -11,24 +11,28 @@ from agentmesh.errors import UsageError
 PROGRAM = "notify-pane"
 LONGEST_WAIT = "24h"
 """How long a message waits when nothing else is said."""
-_DESCRIPTION = "Send a message or a file to the program in a tmux pane, on this host or another."
+_DESCRIPTION = "Send a message or files to the program in a tmux pane, of this host or another."
 _EXAMPLES = """\
 examples:
-  notify-pane worker-1-api-review "schema changed at row 142, please verify the migration"
+  notify-pane worker-1-api-review "schema changed at row 142, please verify"
   notify-pane review --file diff.patch "section 3 needs your eyes"
   git log -3 | notify-pane review -
   git diff | notify-pane review --file - --name diff.patch "look at this"
   notify-pane review --file src/ "a folder arrives as src.tar"
   notify-pane '@role:reviewer' "please look at the new draft"
-  notify-pane review --wait=10m "when you are done with that"      # waits until it is delivered, 10 minutes at most
-  notify-pane review --queue "next: the migration"                 # returns at once; delivered when that can be
+  notify-pane review --wait=10m "when you are done with that"
+  notify-pane review --queue "next: the migration"
 
-An ADDRESS is <host>-<session>-<window>, or a unique ending of one; `notify-pane --list` shows all. Several at once:
-commas, patterns ('worker-*-review'), @role:NAME, @host:ALIAS, @all.
+An ADDRESS is <host>-<session>-<window>, or a unique ending of one;
+`notify-pane --list` shows all. Several at once: commas, patterns
+('worker-*-review'), @role:NAME, @host:ALIAS, @all.
 
 exit codes:
-  0 delivered   1 usage, unreadable file   2 unknown or ambiguous address   3 the pane is not ready, nothing was typed
-  4 ssh, tmux or agent failure, host unreachable   5 expired or withdrawn   6 denied   7 uncertain: look at the pane
+  0 delivered, and seen to be          4 ssh, tmux or agent failure,
+  1 usage, unreadable file               host unreachable
+  2 unknown or ambiguous address       5 expired or withdrawn
+  3 the pane is not ready,             6 denied
+    nothing was typed                  7 uncertain: look at the pane
 """
 
 
@@ -51,6 +55,7 @@ class Words(msgspec.Struct, frozen=True):
     json: bool
     list: bool
     whoami: bool
+    brief: bool
     help: bool
     version: bool
 
@@ -93,6 +98,7 @@ def _parser() -> _Parser:
     add("--json", action="store_true", help="print the receipt of each recipient as a line of JSON")
     add("--list", action="store_true", help="print every address of the mesh, a line each")
     add("--whoami", action="store_true", help="print the name under which this pane sends")
+    add("--brief", action="store_true", help="print how many messages are unread and which hosts are away, if any")
     add("--version", action="store_true", help="print the version")
     add("-h", "--help", action="store_true", help="print this help")
     parser.usage = parser.format_usage().removeprefix("usage: ").rstrip()  # or argparse makes it for each command
@@ -107,11 +113,19 @@ def read_words(words: list[str]) -> Words:
 
     >>> read_words(["review", "hi"]).body
     'hi'
+    >>> read_words(["review", "--", "-5 degrees"]).body
+    '-5 degrees'
     """
+    end = words.index("--") if "--" in words else len(words)
     # A value is given with an equals sign alone, so that the address isn't taken for one.
-    options = words[: words.index("--")] if "--" in words else words
-    exact = [f"--wait={LONGEST_WAIT}" if word == "--wait" else word for word in options] + words[len(options) :]
+    exact = [f"--wait={LONGEST_WAIT}" if word == "--wait" else word for word in words[:end]]
     values = vars(_PARSER.parse_intermixed_args(exact))
+    literal = words[end + 1 :]  # argparse doesn't take these where options may stand anywhere
+    for name in ("address", "body"):
+        if literal and values[name] is None:
+            values[name] = literal.pop(0)
+    if literal:
+        _PARSER.error(f"unrecognized arguments: {' '.join(literal)}")
     expires = values.pop("expires")
     if values["queue"] and values["wait"]:
         raise UsageError(reason="A message is waited for or queued: give --wait or --queue.", program=PROGRAM)
@@ -120,7 +134,7 @@ def read_words(words: list[str]) -> Words:
     values["wait"] = parse_duration(values["wait"], PROGRAM) if values["wait"] else 0
     values["queue"] = parse_duration(expires or LONGEST_WAIT, PROGRAM) if values["queue"] else 0
     given = Words(**values)
-    if given.help or given.version or given.list or given.whoami:
+    if given.help or given.version or given.list or given.whoami or given.brief:
         return given
     if given.address is None:
         raise UsageError(reason="Name an address to send to.", program=PROGRAM)
@@ -139,6 +153,11 @@ def _check_input(given: Words) -> None:
         raise UsageError(reason="Standard input has no name of its own: say --file - --name NAME.", program=PROGRAM)
     if given.name is not None and not inputs:
         raise UsageError(reason="--name says what standard input is called, with --file -.", program=PROGRAM)
+
+
+def actions() -> list[argparse.Action]:
+    """Return every option and argument, for those who complete or describe them."""
+    return list(_PARSER._actions)  # noqa: SLF001 (argparse keeps the list of them to itself)
 
 
 def help_text() -> str:

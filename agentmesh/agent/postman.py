@@ -112,6 +112,10 @@ class Postman:
         """Return what came for some panes of this host, or for all; with some words in it, or not marked as read."""
         return await self._database.write(inbox.listed, addresses, words, unread=unread)
 
+    async def count_unread(self) -> int:
+        """Return how many of the messages that came are not marked as read."""
+        return await self._database.write(inbox.count_unread)
+
     async def mark(self, identifiers: Collection[str]) -> None:
         """Mark messages that came as read."""
         await self._database.write(inbox.mark, identifiers)

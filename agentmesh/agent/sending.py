@@ -55,10 +55,20 @@ class Sending:
             lines = "".join(f"{pane.address}\n" for pane in known)
             await answer.write_output(as_json(known) if words.json else lines)
         elif words.whoami:
-            await answer.write_output(f"{(await self._directory.caller(request)).name}\n")
+            name = (await self._directory.caller(request)).name
+            await answer.write_output(as_json({"name": name}) if words.json else f"{name}\n")
+        elif words.brief:
+            await answer.write_output(await self._brief())
         else:
             return await self._send(words, request, answer)
         return 0
+
+    async def _brief(self) -> str:
+        """Return what a status line shows: nothing, when there is nothing to know."""
+        unread = await self._postman.count_unread()
+        away = sorted(host for host, state in self._replica.states.items() if state.startswith("stale"))
+        told = [f"{unread} unread"] * bool(unread) + [f"{', '.join(away)} away"] * bool(away)
+        return "".join(f"{part}\n" for part in ["; ".join(told)] if part)
 
     async def _send(self, words: Words, request: Request, answer: Answer) -> int:
         """Send to each recipient; the exit code is the worst of theirs."""

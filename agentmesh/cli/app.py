@@ -5,7 +5,20 @@ import sys
 import typer
 
 from agentmesh import __version__
-from agentmesh.cli import agent, demo, doctor, guide, install, log, mail, peers, registry, setup, wire
+from agentmesh.cli import (
+    agent,
+    completion,
+    demo,
+    doctor,
+    guide,
+    install,
+    log,
+    mail,
+    peers,
+    registry,
+    setup,
+    wire,
+)
 from agentmesh.errors import AgentmeshError
 
 commands = typer.Typer(
@@ -13,6 +26,8 @@ commands = typer.Typer(
     help="Messages and files between the programs in your tmux panes, on every host you use.\n\n"
     "Send with `notify-pane`; see `notify-pane --help`.",
     no_args_is_help=True,
+    add_completion=False,  # `completion` serves all our programs
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -39,7 +54,7 @@ def serve_wire(
     raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, peers, mail, log, install, setup, guide, doctor, demo):
+for module in (agent, registry, peers, mail, log, install, setup, guide, doctor, demo, completion):
     module.add_to(commands)
 
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agentmesh.cli.ask import ask, ask_for
+from agentmesh.cli.help import examples
 from agentmesh.cli.table import console
 from agentmesh.core.model import Letter
 from agentmesh.core.text import printable, without_controls
@@ -15,10 +16,20 @@ from agentmesh.core.text import printable, without_controls
 LONGEST_TEXT = 60
 """Characters of a message that a table shows."""
 _JSON = typer.Option(False, "--json", help="Print it as JSON.")
-_IDS = typer.Argument(help="The beginning of the message's id; several may be given.")
+_IDS = typer.Argument(metavar="ID", help="The beginnings of messages' ids.")
 
-outbox = typer.Typer(help="Messages that this host sent: list, retry, drop.", invoke_without_command=True)
-inbox = typer.Typer(help="Messages that came for panes of this host.", invoke_without_command=True)
+outbox = typer.Typer(
+    help="Messages that this host sent and that have not ended.",
+    epilog=examples("agentmesh outbox", "agentmesh outbox --all --json", "agentmesh outbox drop 1f3a"),
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+inbox = typer.Typer(
+    help="Messages that came for panes of this host.",
+    epilog=examples("agentmesh inbox --unread", "agentmesh inbox --search migration", "agentmesh inbox mark --all"),
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
 
 @outbox.callback()
@@ -46,7 +57,10 @@ def list_outbox(
 
 @outbox.command()
 def retry(ids: list[str] = _IDS) -> None:
-    """Try at once what waits; send again, as a new message, what has ended."""
+    """Try at once what waits; send again what has ended.
+
+    What has ended is sent as a new message, which may wait for a day.
+    """
     typer.echo(ask("outbox", "retry", *ids), nl=False)
 
 
@@ -60,9 +74,9 @@ def drop(ids: list[str] = _IDS) -> None:
 def list_inbox(
     context: typer.Context,
     pane: str = typer.Option(
-        "", "--pane", help="Whose: an address of this host. Without it your own, outside tmux all."
+        "", "--pane", metavar="ADDRESS", help="Whose, of this host. Without it this pane's; outside tmux, all."
     ),
-    search: str = typer.Option("", "--search", help="Only messages with these words in them."),
+    search: str = typer.Option("", "--search", metavar="TEXT", help="Only messages with this in them."),
     unread: bool = typer.Option(False, "--unread", help="Only messages that are not marked as read."),
     json: bool = _JSON,
 ) -> None:
@@ -85,7 +99,7 @@ def list_inbox(
 
 @inbox.command()
 def mark(
-    ids: list[str] = typer.Argument(None, help="The beginnings of the messages' ids."),
+    ids: list[str] = typer.Argument(None, metavar="ID", help="The beginnings of messages' ids."),
     every: bool = typer.Option(False, "--all", help="All that came for this pane; outside tmux, for every pane."),
 ) -> None:
     """Mark messages as read."""

@@ -7,15 +7,19 @@ import typer
 
 from agentmesh.cli.agent import standings
 from agentmesh.cli.ask import ask, ask_for, do
+from agentmesh.cli.help import examples
 from agentmesh.cli.table import console
 from agentmesh.core.model import Standing
 from agentmesh.errors import BadConfiguration, NoAgent
 
-_ALIASES = typer.Argument(help="SSH aliases, each the name of its host.")
+_ALIASES = typer.Argument(metavar="ALIAS", help="Hosts by their aliases in ~/.ssh/config.")
+_PEERS = typer.Argument(metavar="PEER", help="Hosts by their names in the mesh.")
 
 peers = typer.Typer(
-    help="The other hosts of the mesh: list, add, remove, ping; authorize and revoke their keys.",
+    help="The other hosts of the mesh. Without a command: list them.",
+    epilog=examples("agentmesh peers add worker-1", "agentmesh peers", "agentmesh peers authorize worker-1"),
     invoke_without_command=True,
+    rich_markup_mode=None,
 )
 
 
@@ -46,44 +50,60 @@ def list_peers(json: bool = typer.Option(False, "--json", help="Print it as JSON
     screen.print(standings(known))
 
 
-@peers.command()
+@peers.command(epilog=examples("agentmesh peers add worker-1 worker-2"))
 def add(aliases: list[str] = _ALIASES) -> None:
-    """Test the connection to hosts, and write those that answer into peers.conf. What can't be reached isn't added."""
+    """Add hosts that answer and are what they are called.
+
+    `ssh ALIAS` must work without a password, and agentmesh must be installed there. The alias must be the name that
+    the host has for itself. Each host that passes is written into peers.conf; nothing changes for one that doesn't.
+    """
     raise typer.Exit(do("peers", "add", *aliases))
 
 
-@peers.command()
-def remove(aliases: list[str] = _ALIASES) -> None:
-    """Forget hosts, here: their lines in peers.conf, their panes, links and pinned keys; end what waits for them.
+@peers.command(epilog=examples("agentmesh peers remove worker-2"))
+def remove(aliases: list[str] = _PEERS) -> None:
+    """Forget hosts, here, and all that is theirs.
 
-    Each host has a peers.conf of its own: it is said which others still have the host as a peer, as far as is known.
+    Their lines in peers.conf, panes, links and pinned keys go; messages that wait for them end.
+    Each host has a peers.conf of its own: it is said which others still have the host as a peer, as far as known.
     """
     raise typer.Exit(do("peers", "remove", *aliases))
 
 
-@peers.command()
-def ping(aliases: list[str] = typer.Argument(None, help="Peers; all, if none is named.")) -> None:
-    """Measure the round trip over live links; show versions, keys, how each peer is known, and what its clock says."""
+@peers.command(epilog=examples("agentmesh peers ping", "agentmesh peers ping worker-1"))
+def ping(aliases: list[str] = typer.Argument(None, metavar="PEER", help="All, if none is named.")) -> None:
+    """Measure the round trip to peers over their links.
+
+    Shows with it each peer's version and key, how it is known, and how far its clock is from this host's.
+    """
     raise typer.Exit(do("peers", "ping", *(aliases or [])))
 
 
-@peers.command()
+@peers.command(
+    epilog=examples("agentmesh peers authorize worker-1", "agentmesh peers authorize worker-1 worker-1-key.pub")
+)
 def authorize(
-    name: str = typer.Argument(help="The host that the key speaks for."),
-    key: str = typer.Argument("", help="Its ~/.agents/key.pub; - reads it from standard input."),
+    name: str = typer.Argument(metavar="PEER", help="The host that the key speaks for."),
+    key: str = typer.Argument("", metavar="PATH", help="Its ~/.agents/key.pub; - reads it from standard input."),
 ) -> None:
-    """Let a host call this one with its own key, under its name alone: no shell, no command, no forwarding, no SFTP.
+    """Pin a host's own key to its name.
+
+    With that key the host can call this one under its name alone, and do nothing else: no shell, no command, no
+    forwarding, no SFTP.
 
     The key is pinned by a line in ~/.ssh/authorized_keys, for the system's sshd; where this host has [listen], in
-    ~/.agents/authorized_keys, which its own listener reads. All else in the file stays as it is. Without KEY the host
+    ~/.agents/authorized_keys, which its own listener reads. All else in the file stays as it is. Without PATH the host
     is dialled, its host key verified, and the key taken that it says is its own.
     """
     raise typer.Exit(_with_or_without_agent("peers", "authorize", name, _read(key) if key else ""))
 
 
-@peers.command()
-def revoke(name: str = typer.Argument(help="The host whose keys are revoked.")) -> None:
-    """Take back what was authorized, in both files; links on such a key are cut at once."""
+@peers.command(epilog=examples("agentmesh peers revoke worker-1"))
+def revoke(name: str = typer.Argument(metavar="PEER", help="The host whose keys are revoked.")) -> None:
+    """Take back what was authorized.
+
+    The key's lines are removed from both files that can hold it; links on such a key are cut at once.
+    """
     raise typer.Exit(_with_or_without_agent("peers", "revoke", name))
 
 

@@ -32,7 +32,7 @@ exec $bin/agentmesh install
 
 
 def setup(
-    peers: list[str] = typer.Argument(metavar="PEER…", help="SSH aliases of other machines; each becomes its name."),
+    peers: list[str] = typer.Argument(metavar="PEER", help="SSH aliases of other machines; each becomes its name."),
     yes: bool = typer.Option(False, "--yes", help="Ask nothing: install on the peers, and pin the keys."),
 ) -> None:
     """Make a mesh of this machine and others: install on each, make them peers, pin their keys, send a first message.

@@ -1,6 +1,7 @@
 """What install has done here, change by change, so that uninstall can undo it: ``install.json`` in our home."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,16 @@ class Manifest:
         return next((change for change in self.changes if isinstance(change, Write) and change.path == path), None)
 
     def _save(self) -> None:
-        content = msgspec.json.format(msgspec.json.encode(self.changes, enc_hook=os.fspath))
         try:
             make_private_folder(self.path.parent)
-            replace(self.path, content)
+            replace(self.path, rendered(self.changes))
         except OSError as error:
             raise BadConfiguration(path=self.path, reason=error) from error
+
+
+def rendered(changes: Iterable[AnyChange]) -> bytes:
+    """Return changes as they stand in the file."""
+    return msgspec.json.format(msgspec.json.encode(list(changes), enc_hook=os.fspath))
 
 
 def _is_undone_alike(one: AnyChange, other: AnyChange) -> bool:

@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from agentmesh.adapters.files import shown_path
+from agentmesh.adapters.files import PRIVATE_FILE, shown_path
 from agentmesh.config import Paths, load_config
 from agentmesh.core import authorized_keys
 from agentmesh.install.back import way_back
 from agentmesh.install.change import Links, Plan, Prepare, Remove, RemoveFolder, Run, Write
 from agentmesh.install.guide import plan_guide
 from agentmesh.install.home import hooks_copy, plan_home, plan_links
-from agentmesh.install.manifest import Manifest
+from agentmesh.install.manifest import Manifest, rendered
 from agentmesh.install.service import plan_service, unit_folder
 from agentmesh.install.system import Services, System
 from agentmesh.install.takeover import plan_takeover
@@ -53,7 +53,7 @@ def uninstall_plan(system: System, manifest: Manifest, *, everything: bool) -> P
         plan += Plan((Run(says="let systemd forget our units", commands=(("systemctl", "--user", "daemon-reload"),)),))
     if everything:
         plan += _precious(system, manifest)
-    return plan + _rest(system)
+    return plan + _notes(system, manifest, everything=everything) + _rest(system)
 
 
 def precious(paths: Paths) -> tuple[Path, ...]:
@@ -97,11 +97,22 @@ def _unpin(paths: Paths) -> Plan:
     return Plan((Write(says=says, path=file, content=wanted.encode("latin-1"), mode=file.stat().st_mode & 0o777),))
 
 
+def _notes(system: System, manifest: Manifest, *, everything: bool) -> Plan:
+    """Plan to remove the notes of install; but as long as settings stay, it must be known which were there before."""
+    path, copies = manifest_path(system.paths), system.paths.home / "backup"
+    first = [change for change in manifest.changes if isinstance(change, Prepare)][:1]
+    if everything or not first:
+        return Plan(tuple(_removal("the notes of install", (path, copies))))
+    says = f"note in {shown_path(path)} what was there before install"
+    note = Write(says=says, path=path, content=rendered(first), mode=PRIVATE_FILE)
+    return Plan((*_removal("the copies of your files", (copies,)), note))
+
+
 def _rest(system: System) -> Plan:
     """Plan to remove the folders of ours that are empty by then, and tell what stays."""
     paths = system.paths
     inbox = Path(load_config(paths).drops.folder).expanduser()
-    plan = Plan(tuple(_removal("the notes of install", (manifest_path(paths), paths.home / "backup"))))
+    plan = Plan(())
     if inbox.is_dir() and any(path.is_file() for path in inbox.rglob("*")):
         plan += Plan((), (f"{shown_path(inbox)} holds files that were sent to you, and stays",))
     folders = [*_below(inbox), *_below(paths.home / "replaced"), paths.bin, paths.home]

@@ -97,6 +97,12 @@ def listed(
     return _decoded(rows)
 
 
+def count_unread(connection: sqlite3.Connection) -> int:
+    """Return how many messages are not marked as read."""
+    (count,) = connection.execute("SELECT count(*) FROM inbox WHERE NOT read").fetchone()
+    return int(count)
+
+
 def mark(connection: sqlite3.Connection, identifiers: Collection[str]) -> None:
     """Mark messages as read."""
     connection.executemany("UPDATE inbox SET read = 1 WHERE id = ?", [(identifier,) for identifier in identifiers])

@@ -9,6 +9,9 @@ from tests.install.person import Person
 
 pytestmark = pytest.mark.tmux
 
+LEFT = {".agents", ".agents/install.json", ".agents/key", ".agents/key.pub", ".agents/mesh.db"}
+"""What stays until a person gives it up."""
+
 
 def steps(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.startswith(("- ", "! "))]
@@ -68,9 +71,9 @@ def test_messages_and_keys_stay_until_they_are_given_up(person: Person) -> None:
     person.start_tmux()
     before = person.look()
     person.call("agentmesh", "install")
+    (person.agents / "peers.conf").write_text("worker-1\n")
     told = person.call("agentmesh", "uninstall")
-    left = sorted(set(person.look()) - set(before))
-    assert left == [".agents", ".agents/key", ".agents/key.pub", ".agents/mesh.db"]
+    assert set(person.look()) - set(before) == {*LEFT, ".agents/peers.conf"}
     assert "agentmesh uninstall --yes" in told
     person.call("agentmesh", "uninstall", "--yes")
     assert person.look() == before
@@ -188,7 +191,7 @@ def test_a_person_is_asked_before_messages_and_keys_are_removed(person: Person) 
     person.start_tmux()
     before = person.look()
     person.call("agentmesh", "install")
-    for answer, left in (("n", {".agents", ".agents/key", ".agents/key.pub", ".agents/mesh.db"}), ("y", set())):
+    for answer, left in (("n", LEFT), ("y", set[str]())):
         person.call("tmux", "new-window", "-n", "asks", "agentmesh uninstall; exec cat")
         eventually(lambda: "[y/N]" in person.tmux.screen("dev:asks"), "it asks", lambda: person.tmux.screen("dev:asks"))
         person.call("tmux", "send-keys", "-t", "dev:asks", answer, "Enter")

@@ -11,7 +11,7 @@ import pytest
 
 from agentmesh.core.address import Address
 from agentmesh.core.delivery import Event, State
-from agentmesh.core.model import Message
+from agentmesh.core.model import Letter, Message, Pane, Standing
 from agentmesh.store import inbox
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
@@ -122,6 +122,33 @@ def test_a_file_named_by_a_descriptor_of_the_caller_is_read(host: LocalHost, she
 def test_json_is_one_receipt_a_line(host: LocalHost) -> None:
     lines = host.notify("first,first", "hello", "--json").stdout.splitlines()
     assert [msgspec.json.decode(line)["state"] for line in lines] == ["submitted"]
+
+
+@pytest.mark.parametrize(
+    ("command", "form"),
+    [
+        ("notify-pane --list", list[Pane]),
+        ("notify-pane --whoami", dict[str, str]),
+        ("agentmesh list", list[Pane]),
+        ("agentmesh show first", list[Pane]),
+        ("agentmesh whoami", dict[str, str]),
+        ("agentmesh sync", dict[str, int]),
+        ("agentmesh peers", list[Standing]),
+        ("agentmesh peers list", list[Standing]),
+        ("agentmesh outbox", list[Letter]),
+        ("agentmesh inbox", list[Letter]),
+        ("agent-discover", dict[str, int]),
+    ],
+)
+def test_what_tells_facts_tells_them_as_json(host: LocalHost, command: str, form: type[object]) -> None:
+    told = host.run(*command.split(), "--json")
+    assert told.returncode == 0
+    msgspec.json.decode(told.stdout, type=form)
+
+
+def test_a_pane_is_told_its_name_as_json(host: LocalHost, shell: str) -> None:
+    assert run_in_pane(host, shell, "agentmesh whoami --json") == '{"name":"solo-dev-shell"}'
+    assert run_in_pane(host, shell, "agentmesh identify --json") == '{"name":"solo-dev-shell"}'
 
 
 def test_help_names_every_exit_code(host: LocalHost) -> None:
