@@ -1,5 +1,6 @@
 """agentmesh peers: who belongs to the mesh, how each peer is known, and which keys speak for whom."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import typer
 from agentmesh.cli.agent import standings
 from agentmesh.cli.ask import ask, ask_for, do
 from agentmesh.cli.help import examples
+from agentmesh.cli.steps import THERE, over_ssh, run
 from agentmesh.cli.table import console
 from agentmesh.core.model import Standing
-from agentmesh.errors import BadConfiguration, NoAgent
+from agentmesh.errors import BadConfiguration, NoAgent, UnknownPeer
 
 _ALIASES = typer.Argument(metavar="ALIAS", help="Hosts by their aliases in ~/.ssh/config.")
 _PEERS = typer.Argument(metavar="PEER", help="Hosts by their names in the mesh.")
@@ -61,13 +63,21 @@ def add(aliases: list[str] = _ALIASES) -> None:
 
 
 @peers.command(epilog=examples("agentmesh peers remove worker-2"))
-def remove(aliases: list[str] = _PEERS) -> None:
+def remove(
+    aliases: list[str] = _PEERS,
+    everywhere: bool = typer.Option(False, "--everywhere", help="On the other peers too, over `ssh PEER`."),
+) -> None:
     """Forget hosts, here, and all that is theirs.
 
     Their lines in peers.conf, panes, links and pinned keys go; messages that wait for them end.
-    Each host has a peers.conf of its own: it is said which others still have the host as a peer, as far as known.
+    Each host has a peers.conf of its own: it is said which others still have the host as a peer, as far as known. With
+    --everywhere they are told over SSH, with your own login there, to do the same.
     """
-    raise typer.Exit(do("peers", "remove", *aliases))
+    code = do("peers", "remove", *aliases)
+    for peer in ask_for(list[Standing], "peers", "list") if everywhere else ():
+        theirs = run(over_ssh(peer.host, f"{THERE} peers remove {shlex.join(aliases)}"), peer.host, check=False)
+        code = max(code, 0 if theirs == UnknownPeer.exit_code else theirs)
+    raise typer.Exit(code)
 
 
 @peers.command(epilog=examples("agentmesh peers ping", "agentmesh peers ping worker-1"))

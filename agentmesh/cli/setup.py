@@ -1,7 +1,6 @@
 """agentmesh setup: from nothing to a first message seen on another machine, by commands that a person could type."""
 
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import typer
 
 from agentmesh.cli.ask import ask_for
+from agentmesh.cli.steps import THERE, agentmesh, over_ssh, run
 from agentmesh.config import Paths, is_alias, load_alias
 from agentmesh.core.model import Pane, Standing
 from agentmesh.errors import BadAlias, SetupFailed, UsageError
@@ -17,9 +17,6 @@ from agentmesh.errors import BadAlias, SetupFailed, UsageError
 PATIENCE = 30.0
 """Seconds that a link, or a window, may take to be known."""
 SESSION = "agentmesh-hello"
-_PROGRAMS = {"agentmesh": "agentmesh", "agentmesh.notify": "notify-pane"}
-"""By module: how a person calls it."""
-_THERE = "~/.agents/bin/agentmesh"
 _UPLOAD = ".cache/agentmesh"
 _INSTALL = """\
 set -e; cd ~/{upload}
@@ -49,11 +46,11 @@ def setup(
             raise BadAlias(alias=peer, reason="use letters, digits, '-', '_' and '.', as in ~/.ssh/config")
     paths = Paths.from_environment()
     own = _name_this_host(paths, yes=yes)
-    _run(_agentmesh("install"))
+    run(agentmesh("install"))
     for peer in peers:
         typer.echo(f"\n== {peer}")
         _join(peer, own, paths, yes=yes)
-    _run(_agentmesh("sync"))
+    run(agentmesh("sync"))
     for peer in peers:
         typer.echo(f"\n== the first message to {peer}")
         _greet(peer, own)
@@ -68,7 +65,7 @@ def _name_this_host(paths: Paths, *, yes: bool) -> str:
         name = str(typer.prompt("What is this host called, by its peers?", default=name))
         if not is_alias(name):
             raise BadAlias(alias=name, reason="use letters, digits, '-', '_' and '.'")
-    _run(["sh", "-c", f"mkdir -p -m 700 {shlex.quote(str(paths.home))} && echo {name} >{shlex.quote(str(paths.self))}"])
+    run(["sh", "-c", f"mkdir -p -m 700 {shlex.quote(str(paths.home))} && echo {name} >{shlex.quote(str(paths.self))}"])
     return name
 
 
@@ -76,14 +73,14 @@ def _join(peer: str, own: str, paths: Paths, *, yes: bool) -> None:
     """Make another machine a peer, and this one its."""
     # ssh itself asks, where there is somebody to ask, whether an unknown host key is right.
     batch = [] if sys.stdin.isatty() else ["-o", "BatchMode=yes"]
-    _run(["ssh", *batch, peer, "true"], peer, remedy=f"give {peer} to ~/.ssh/config, then: ssh-copy-id {peer}")
-    if _run(_ssh(peer, f"{_THERE} --version"), peer, check=False):
+    run(["ssh", *batch, peer, "true"], peer, remedy=f"give {peer} to ~/.ssh/config, then: ssh-copy-id {peer}")
+    if run(over_ssh(peer, f"{THERE} --version"), peer, check=False):
         _install(peer, yes=yes)
-    _run(_ssh(peer, f"grep -qx {own} ~/.agents/peers.conf 2>/dev/null || echo {own} >>~/.agents/peers.conf"), peer)
+    run(over_ssh(peer, f"grep -qx {own} ~/.agents/peers.conf 2>/dev/null || echo {own} >>~/.agents/peers.conf"), peer)
     if yes or typer.confirm(f"Pin the keys of {own} and {peer}, so that nobody else can speak for them?", default=True):
-        _run(_ssh(peer, f"{_THERE} peers authorize {own} -"), peer, stdin=paths.key.with_name("key.pub"))
-        _run(_agentmesh("peers", "authorize", peer), peer)
-    _run(_agentmesh("peers", "add", peer), peer)
+        run(over_ssh(peer, f"{THERE} peers authorize {own} -"), peer, stdin=paths.key.with_name("key.pub"))
+        run(agentmesh("peers", "authorize", peer), peer)
+    run(agentmesh("peers", "add", peer), peer)
 
 
 def _install(peer: str, *, yes: bool) -> None:
@@ -95,22 +92,22 @@ def _install(peer: str, *, yes: bool) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         wheel = pack(Path(folder))
-        _run(_ssh(peer, f"mkdir -p ~/{_UPLOAD} && cat >~/{_UPLOAD}/{wheel.name}"), peer, stdin=wheel)
+        run(over_ssh(peer, f"mkdir -p ~/{_UPLOAD} && cat >~/{_UPLOAD}/{wheel.name}"), peer, stdin=wheel)
     script = _INSTALL.format(upload=_UPLOAD, wheel=wheel.name, name=peer)
     remedy = "install Python 3.11 or newer there, and pipx, uv or python3-venv; see that its pip reaches an index"
-    _run(_ssh(peer, script), peer, remedy=remedy)
+    run(over_ssh(peer, script), peer, remedy=remedy)
 
 
 def _greet(peer: str, own: str) -> None:
     """Send a message to a window that is opened on the peer for it, show what it shows, and close it."""
     _until_linked(peer)
-    _run(_ssh(peer, f"tmux new-session -d -s {SESSION} -n from-{own} cat"), peer, remedy="install tmux there")
+    run(over_ssh(peer, f"tmux new-session -d -s {SESSION} -n from-{own} cat"), peer, remedy="install tmux there")
     try:
         address = _address(peer, own)
-        _run([sys.executable, "-m", "agentmesh.notify", address, f"hello from {own}"], peer)
-        _run(_ssh(peer, f"tmux capture-pane -p -t ={SESSION}: | grep ."), peer)
+        run([sys.executable, "-m", "agentmesh.notify", address, f"hello from {own}"], peer)
+        run(over_ssh(peer, f"tmux capture-pane -p -t ={SESSION}: | grep ."), peer)
     finally:
-        _run(_ssh(peer, f"tmux kill-session -t ={SESSION}"), peer, check=False)
+        run(over_ssh(peer, f"tmux kill-session -t ={SESSION}"), peer, check=False)
 
 
 def _until_linked(peer: str) -> None:
@@ -134,44 +131,6 @@ def _address(peer: str, own: str) -> str:
         if time.monotonic() > deadline:
             raise SetupFailed(peer=peer, reason="its windows aren't known here; see `agentmesh doctor` on both")
         time.sleep(0.1)
-
-
-def _agentmesh(*words: str) -> list[str]:
-    return [sys.executable, "-m", "agentmesh", *words]
-
-
-def _ssh(peer: str, script: str) -> list[str]:
-    return ["ssh", "-o", "BatchMode=yes", peer, f"sh -c {shlex.quote(script)}"]
-
-
-def _run(
-    command: list[str],
-    peer: str = "this host",
-    *,
-    stdin: Path | None = None,
-    check: bool = True,
-    remedy: str = "",
-) -> int:
-    """Print a command, as it is typed by hand, and run it; returns its exit code. Raises SetupFailed."""
-    typed = _typed(command)
-    typer.echo(f"$ {shlex.join(typed)}{f' <{stdin}' if stdin else ''}")
-    with (stdin or Path("/dev/null")).open("rb") as given:
-        code = subprocess.run(command, stdin=given, check=False).returncode
-    if code and check:
-        reason = f"`{shlex.join(typed[:2])} …` ended with {code}"
-        raise SetupFailed(peer=peer, reason=f"{reason}; {remedy}" if remedy else reason)
-    return code
-
-
-def _typed(command: list[str]) -> list[str]:
-    """Return a command as a person types it."""
-    match command:
-        case [sys.executable, "-m", module, *words]:
-            return [_PROGRAMS[module], *words]
-        case ["ssh", *_, peer, script] if script.startswith("sh -c "):
-            return ["ssh", peer, *shlex.split(script)[2:]]
-        case _:
-            return command
 
 
 def add_to(commands: typer.Typer) -> None:

@@ -169,6 +169,21 @@ def test_a_host_without_an_agent_is_served_until_one_starts(hub: Host, worker: H
     eventually(lambda: "worker-1-foo-alone" not in addresses(hub), "the window is gone")
 
 
+def test_a_host_is_removed_everywhere_over_ssh(hub: Host, worker: Host) -> None:
+    confs = [host.outside(".agents/peers.conf") for host in (hub, worker)]
+    before = [conf.read_text() for conf in confs]
+    for conf, text in zip(confs, before, strict=True):
+        conf.write_text(f"{text}ghost\n")
+    for host in (hub, worker):
+        eventually(lambda host=host: "ghost" in {peer.host for peer in status(host).peers}, "ghost is a peer")  # type: ignore[misc]
+    removed = hub.run("agentmesh", "peers", "remove", "--everywhere", "ghost")
+    assert f"$ ssh {worker.name} '~/.agents/bin/agentmesh peers remove ghost'" in removed.stdout
+    assert removed.stdout.count("ghost: removed") == 2
+    assert [conf.read_text() for conf in confs] == before
+    again = hub.run("agentmesh", "peers", "remove", "--everywhere", "ghost", check=False)
+    assert again.returncode == 2
+
+
 def test_an_unreachable_host_is_said_and_its_entries_stay(network: Network, hub: Host, worker: Host) -> None:
     hub.run("agentmesh", "stop")
     network.cut("worker-1")

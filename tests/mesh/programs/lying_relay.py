@@ -50,6 +50,7 @@ class Altering(FrameStream):
         await self._stream.send_bytes(data)
 
 
-relay.join = join
-sys.argv = ["agentmesh", "run"]
-main()
+if __name__ == "__main__":
+    relay.join = join
+    sys.argv = ["agentmesh", "run"]
+    main()

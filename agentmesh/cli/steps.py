@@ -1,0 +1,55 @@
+"""Steps that a person could type: each is printed, then run."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from agentmesh.errors import SetupFailed
+
+THERE = "~/.agents/bin/agentmesh"
+"""The program at the same path on every host."""
+_PROGRAMS = {"agentmesh": "agentmesh", "agentmesh.notify": "notify-pane"}
+"""By module: how a person calls it."""
+
+
+def agentmesh(*words: str) -> list[str]:
+    """Return a command of ours, by this very installation."""
+    return [sys.executable, "-m", "agentmesh", *words]
+
+
+def over_ssh(peer: str, script: str) -> list[str]:
+    """Return the command that runs a script on another machine, with the user's own login, asking nothing."""
+    return ["ssh", "-o", "BatchMode=yes", peer, f"sh -c {shlex.quote(script)}"]
+
+
+def run(
+    command: list[str],
+    peer: str = "this host",
+    *,
+    stdin: Path | None = None,
+    check: bool = True,
+    remedy: str = "",
+) -> int:
+    """Print a command, as it is typed by hand, and run it; returns its exit code. Raises SetupFailed."""
+    typed = _typed(command)
+    typer.echo(f"$ {shlex.join(typed)}{f' <{stdin}' if stdin else ''}")
+    with (stdin or Path("/dev/null")).open("rb") as given:
+        code = subprocess.run(command, stdin=given, check=False).returncode
+    if code and check:
+        reason = f"`{shlex.join(typed[:2])} …` ended with {code}"
+        raise SetupFailed(peer=peer, reason=f"{reason}; {remedy}" if remedy else reason)
+    return code
+
+
+def _typed(command: list[str]) -> list[str]:
+    """Return a command as a person types it."""
+    match command:
+        case [sys.executable, "-m", module, *words]:
+            return [_PROGRAMS[module], *words]
+        case ["ssh", *_, peer, script] if script.startswith("sh -c "):
+            return ["ssh", peer, *shlex.split(script)[2:]]
+        case _:
+            return command
