@@ -20,14 +20,19 @@ STOP_SECONDS = 15.0
 
 
 def run() -> None:
-    """Run this host's agent in the foreground, until Ctrl-C or SIGTERM."""
+    """Run this host's agent in the foreground.
+
+    Ctrl-C or SIGTERM stop it; messages that are being typed are finished first.
+    """
     from agentmesh.agent import app  # noqa: PLC0415 (slow, and only needed here)
 
     asyncio.run(app.run(Paths.from_environment()))
 
 
 def status(json: bool = typer.Option(False, "--json", help="Print it as JSON, with all that is known.")) -> None:
-    """Show how the agent is: its peers and their round trips, its windows, what waits, and what went wrong last.
+    """Show the agent, its peers, and what waits.
+
+    With each peer its round trip; also how many windows there are, and what went wrong last.
 
     `agentmesh doctor` looks for what is wrong, and says what to do about it.
     """
@@ -74,7 +79,10 @@ def _queues(now: Status) -> str:
 
 
 def stop() -> None:
-    """Stop the agent; messages that are being typed are finished first."""
+    """Stop this host's agent.
+
+    Messages that are being typed are finished first; those that wait stay on disk.
+    """
     ask("stop")
     asyncio.run(_gone(Paths.from_environment()))
     typer.echo("stopped")

@@ -102,7 +102,10 @@ class _Host:
 
 
 def demo() -> None:
-    """Start three hosts on loopback, send a message and a file, rename a window, and show what happened."""
+    """Show it: three hosts on this machine.
+
+    They are started on loopback, a message and a file are sent, a window is renamed; all is removed again.
+    """
     if shutil.which("tmux") is None:
         raise AgentmeshError(reason="there is no program called tmux on PATH; install it")
     began = time.monotonic()

@@ -34,8 +34,9 @@ def doctor(
     ),
     json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
 ) -> None:
-    """Look this host over, its agent and its way to each peer: what is wrong, and the command that mends it.
+    """Say what is wrong here, and how to mend it.
 
+    This host is looked over, its agent, and its way to each peer; what is broken is named with the command that helps.
     With or without a running agent; it takes some seconds at most. The exit code is 0 when nothing is broken; warnings
     don't count.
 

@@ -6,8 +6,9 @@ from agentmesh.install.guide import GUIDE
 
 
 def guide() -> None:
-    """Print what an AI agent in a pane has to know, for its CLAUDE.md, AGENTS.md or skill.
+    """Print what an AI agent in a pane has to know.
 
+    It is for its CLAUDE.md, AGENTS.md or skill.
     `agentmesh install --guide FILE` keeps it in such a file.
     """
     typer.echo(GUIDE, nl=False)

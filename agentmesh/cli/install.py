@@ -24,8 +24,9 @@ def install(
     dry_run: bool = typer.Option(False, "--dry-run", help="Print every change, and make none."),
     guide: list[Path] = typer.Option([], metavar="FILE", help="Keep `agentmesh guide` in this file (CLAUDE.md …)."),
 ) -> None:
-    """Set this machine up: folders, programs, tmux hooks, a service that keeps the agent running.
+    """Set this machine up, or bring it up to date.
 
+    Folders, programs, tmux hooks, and a service that keeps the agent running.
     What is yours stays: files are edited within a marked block, after a copy was kept, and nothing is overwritten.
     Doing it again changes nothing, or what has changed with a new version. `agentmesh uninstall` undoes it.
     """

@@ -24,7 +24,10 @@ def log(
     lines: int = typer.Option(40, "-n", "--lines", min=0, help="How many lines, the newest."),
     follow: bool = typer.Option(False, "-f", "--follow", help="Go on with what is logged from now on, until Ctrl-C."),
 ) -> None:
-    """Show what the agent has logged: which message ended how, which link came and went. Never a message's text."""
+    """Show what the agent has logged.
+
+    Which message ended how, which link came and went; never a message's text.
+    """
     path = Paths.from_environment().log
     with suppress(KeyboardInterrupt), _opened(path) as file:
         older = path.with_name(f"{path.name}.1")  # as the agent rotates it

@@ -32,8 +32,9 @@ def setup(
     peers: list[str] = typer.Argument(metavar="PEER", help="SSH aliases of other machines; each becomes its name."),
     yes: bool = typer.Option(False, "--yes", help="Ask nothing: install on the peers, and pin the keys."),
 ) -> None:
-    """Make a mesh of this machine and others: install on each, make them peers, pin their keys, send a first message.
+    """Make a mesh of this machine and others.
 
+    Installs on each, makes them peers, pins their keys, and sends a first message.
     Each must let you in by `ssh PEER` with a key. Every step prints the command by which it can be done by hand; what
     is done already is left, so it can be run again. Where agentmesh is missing on a peer, a wheel of this very version
     is copied there over SSH, and installed by pipx, else uv, else pip in a virtual environment of its own; what it
