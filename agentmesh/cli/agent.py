@@ -2,19 +2,20 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from agentmesh.adapters import ipc
 from agentmesh.cli.ask import ask, ask_for
-from agentmesh.cli.table import console
+from agentmesh.cli.table import console, escape, table
 from agentmesh.config import Paths
 from agentmesh.core.model import Standing
 from agentmesh.core.status import Status
 from agentmesh.errors import AgentmeshError, NoAgent
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 STOP_SECONDS = 15.0
 
@@ -55,17 +56,17 @@ def status(json: bool = typer.Option(False, "--json", help="Print it as JSON, wi
         screen.print(f"[yellow]{ago(trouble.time)} ago: {escape(trouble.text)}[/yellow]")
 
 
-def standings(peers: list[Standing]) -> Table:
+def standings(peers: list[Standing]) -> "Table":
     """Return a table of how peers stand."""
-    table = Table("peer", "state", "since", "identity", "version", "round trip", "", box=None, pad_edge=False)
+    rows = table("peer", "state", "since", "identity", "version", "round trip", "")
     for peer in peers:
         trip = "" if peer.latency is None else f"{peer.latency * 1000:.1f} ms"
         since = ago(peer.since) if peer.since else ""
         state = f"{peer.state}, reached via {peer.via}" if peer.via else peer.state
         style = {"down": "red", "refused": "red", "connecting": "yellow"}.get(peer.state)
         row = (peer.host, state, since, peer.identity, peer.version, trip, peer.reason)
-        table.add_row(*map(escape, row), style=style)
-    return table
+        rows.add_row(*map(escape, row), style=style)
+    return rows
 
 
 def _count(hosts: int) -> str:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from agentmesh.cli.ask import ask_for
-from agentmesh.cli.table import console
+from agentmesh.cli.table import console, escape
 from agentmesh.config import Paths
 from agentmesh.core.address import slug
 from agentmesh.core.capture import SCREEN, Capture, recording

@@ -4,12 +4,10 @@ import time
 from datetime import datetime
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from agentmesh.cli.ask import ask, ask_for
 from agentmesh.cli.help import examples
-from agentmesh.cli.table import console
+from agentmesh.cli.table import console, escape, table
 from agentmesh.core.model import Letter
 from agentmesh.core.text import printable, without_controls
 
@@ -45,14 +43,14 @@ def list_outbox(
     if json:
         typer.echo(answer, nl=False)
         return
-    table = Table("id", "sent", "to", "state", "text", box=None, pad_edge=False)
+    rows = table("id", "sent", "to", "state", "text")
     for letter in ask_for(list[Letter], "outbox", "all" if ended else "list"):
         message, receipt = letter.message, letter.receipt
         why = receipt.readiness or receipt.detail
         state = f"{receipt.state} via {receipt.via}" if receipt.via else str(receipt.state)
         state = f"{state}: {why}" if why else state
-        table.add_row(*map(escape, (message.id[:8], _when(message.sent), message.to, state, _first_line(message.body))))
-    console().print(table)
+        rows.add_row(*map(escape, (message.id[:8], _when(message.sent), message.to, state, _first_line(message.body))))
+    console().print(rows)
 
 
 @outbox.command()

@@ -2,12 +2,10 @@
 
 import msgspec
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from agentmesh.cli.ask import ask, ask_for
 from agentmesh.cli.help import examples
-from agentmesh.cli.table import console
+from agentmesh.cli.table import console, escape, table
 from agentmesh.core.model import Pane
 
 _JSON = typer.Option(False, "--json", help="Print it as JSON.")
@@ -28,11 +26,11 @@ def list_addresses(json: bool = _JSON) -> None:
     if json:
         typer.echo(ask("list"), nl=False)
         return
-    table = Table("address", "role", "scope", "program", "target", box=None, pad_edge=False)
+    rows = table("address", "role", "scope", "program", "target")
     for pane in ask_for(list[Pane], "list"):
         place = f"{pane.host}[{pane.target}]"
-        table.add_row(*map(escape, (pane.address, pane.role, pane.scope, pane.program or pane.command, place)))
-    console().print(table)
+        rows.add_row(*map(escape, (pane.address, pane.role, pane.scope, pane.program or pane.command, place)))
+    console().print(rows)
 
 
 def show(
