@@ -9,6 +9,10 @@ SEEK_SECONDS = 10.0
 """How long one host is sought, and how long after a loss that begins: most are back by themselves."""
 
 
+IDLE_SECONDS = 60.0
+"""How long a link that was dialled on demand is kept unused: what is told to all is told over each link."""
+
+
 class Keeper:
     """Looks anew whom to keep links to whenever it is known anew who lives, or a peer could not be dialled."""
 
@@ -44,7 +48,7 @@ class Keeper:
                 self.follow()
 
     async def keep_sweeping(self, interval: float) -> None:
-        """Close the links outside of the view that were not used for an interval, in seconds."""
+        """Close the links outside of the view that were not used for a while: ``interval`` seconds at most."""
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(min(interval, IDLE_SECONDS))
             await self._links.close_idle()

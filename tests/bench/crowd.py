@@ -16,6 +16,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from agentmesh.adapters.keys import make_key
+from agentmesh.agent.view import IDLE_SECONDS
+from agentmesh.config import Mesh
 from tests.e2e.namespaces import Namespaces
 from tests.tmux import RealTmux
 
@@ -137,7 +139,8 @@ class Crowd:
         return time.perf_counter() - began
 
     def settle(self) -> None:
-        """Wait until hardly anything is said any more: links have been made, and news of them has gone round."""
+        """Wait until hardly anything is said any more: links have been made, and those not needed have been left."""
+        time.sleep(2 * IDLE_SECONDS if len(self.members) > Mesh().full else 0)
         deadline = time.perf_counter() + PATIENCE
         said = math.inf
         while said > _QUIET_PACKETS * len(self.members):
