@@ -124,7 +124,8 @@ class TmuxServer:
         self._thread.shutdown(wait=False)
 
     def dismiss(self) -> None:
-        """Keep no client waiting for this server."""
+        """Keep no client waiting for this server, and start none in place of those that were used."""
+        self._stop_timers()
         self._thread.submit(self._clients.dismiss)
 
     def runs(self) -> bool:

@@ -12,7 +12,7 @@ from agentmesh.cli.help import examples
 from agentmesh.cli.steps import THERE, over_ssh, run
 from agentmesh.cli.table import console
 from agentmesh.core.model import Standing
-from agentmesh.errors import BadConfiguration, NoAgent, UnknownPeer
+from agentmesh.errors import AgentmeshError, BadConfiguration, NoAgent, UnknownPeer
 
 _ALIASES = typer.Argument(metavar="ALIAS", help="Hosts by their aliases in ~/.ssh/config.")
 _PEERS = typer.Argument(metavar="PEER", help="Hosts by their names in the mesh.")
@@ -74,9 +74,12 @@ def remove(
     --everywhere they are told over SSH, with your own login there, to do the same.
     """
     code = do("peers", "remove", *aliases)
+    if code not in {0, UnknownPeer.exit_code}:
+        raise typer.Exit(code)
     for peer in ask_for(list[Standing], "peers", "list") if everywhere else ():
         theirs = run(over_ssh(peer.host, f"{THERE} peers remove {shlex.join(aliases)}"), peer.host, check=False)
-        code = max(code, 0 if theirs == UnknownPeer.exit_code else theirs)
+        if theirs not in {0, UnknownPeer.exit_code}:
+            code = AgentmeshError.exit_code
     raise typer.Exit(code)
 
 

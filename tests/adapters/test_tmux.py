@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from agentmesh.adapters.process import until_ended
-from agentmesh.adapters.tmux import TmuxServer, find_sockets, socket_folder
+from agentmesh.adapters.tmux import REPLENISH_SECONDS, TmuxServer, find_sockets, socket_folder
 from agentmesh.config import hooks_file
 from agentmesh.core.place import Landmark
 from agentmesh.core.screen import PaneFacts, plain
@@ -233,6 +233,16 @@ async def test_a_server_ends_when_the_client_that_waits_is_dismissed(tmux: RealT
     await server.look(tmux.ask("dev:", "#{pane_id}"))
     tmux.run("kill-session", "-t", "dev")
     server.dismiss()
+    async with asyncio.timeout(5):
+        await until_ended(pid)
+
+
+async def test_none_is_started_any_more_once_they_were_dismissed(tmux: RealTmux, server: TmuxServer) -> None:
+    pid = int(tmux.ask("dev:", "#{pid}"))
+    await server.look(tmux.ask("dev:", "#{pane_id}"))
+    server.dismiss()
+    await asyncio.sleep(10 * REPLENISH_SECONDS)  # they would be started by now
+    tmux.run("kill-session", "-t", "dev")
     async with asyncio.timeout(5):
         await until_ended(pid)
 
