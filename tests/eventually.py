@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 PATIENCE = 30.0
 """Seconds: far more than anything here takes, so that only a wrong answer reaches it."""
-_PAUSE = 0.005
+_PAUSE = 0.01
 
 
 def eventually(

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import msgspec
-
 from agentmesh.core.status import Status
+from tests.asking import Asking
 from tests.e2e.hosts import Host, Network
 from tests.eventually import eventually
 
@@ -13,7 +12,7 @@ from tests.eventually import eventually
 def start_agent(host: Host) -> None:
     """Run the agent on a host, and wait until it answers."""
     host.start("agentmesh", "run")
-    eventually(lambda: host.run("agentmesh", "status", check=False).returncode == 0, "the agent answers")
+    eventually(asking(host).answers, "the agent answers")
 
 
 def make_mesh(
@@ -45,14 +44,19 @@ def all_up(host: Host) -> bool:
     return all(peer.state == "up" for peer in status(host).peers)
 
 
+def asking(host: Host) -> Asking:
+    """Return the way to ask the host's agent."""
+    return Asking(host.outside(".agents"))
+
+
 def status(host: Host) -> Status:
     """Return what the host's agent says of itself."""
-    return msgspec.json.decode(host.run("agentmesh", "status", "--json").stdout, type=Status)
+    return asking(host).status()
 
 
 def addresses(host: Host) -> list[str]:
     """Return every address that a host knows."""
-    return host.run("notify-pane", "--list").stdout.split()
+    return asking(host).addresses()
 
 
 def open_window(host: Host, session: str, window: str, command: str) -> None:

@@ -82,5 +82,5 @@ def town(root: Path) -> Iterator[Town]:
                 config.write(f"Host {NAME}\n  HostName 127.0.0.1\n  Port 1\n")
             with (host.agents / "peers.conf").open("a") as peers:
                 peers.write(f"{NAME}\n")
-            assert host.run("agentmesh", "sync").returncode == 0
+            host.asking.sync()
         yield Town(*hosts)

@@ -11,6 +11,7 @@ import msgspec
 
 from agentmesh.core.model import Receipt
 from agentmesh.core.status import Status
+from tests.asking import Asking
 from tests.eventually import eventually
 from tests.tmux import RealTmux
 
@@ -26,6 +27,7 @@ class LocalHost:
         self.home = root / name
         self.agents = self.home / ".agents"
         self.agents.mkdir(parents=True, mode=0o700)
+        self.asking = Asking(self.agents)
         (self.agents / "self.conf").write_text(f"{name}\n")
         (self.agents / "config.toml").write_text('[listen]\naddress = "127.0.0.1:0"\n')
         self.tmux = RealTmux(self.home, self.home)
@@ -41,7 +43,7 @@ class LocalHost:
     def start(self) -> None:
         """Run the agent, and wait until it answers."""
         self._agent = self.popen(*self.program)
-        eventually(lambda: self.run("agentmesh", "status").returncode == 0, "the agent answers", lambda: self.log)
+        eventually(self.asking.answers, "the agent answers", lambda: self.log)
 
     def popen(self, *words: str, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
         """Start a program, which writes to the log."""
@@ -97,11 +99,11 @@ class LocalHost:
 
     def addresses(self) -> list[str]:
         """Return every address that this host knows."""
-        return self.notify("--list").stdout.split()
+        return self.asking.addresses()
 
     def status(self) -> Status:
         """Return what the agent says of itself."""
-        return msgspec.json.decode(self.run("agentmesh", "status", "--json").stdout, type=Status)
+        return self.asking.status()
 
     def all_up(self, but: Collection[str] = ()) -> bool:
         """Tell whether the agent has dialled each of its peers, but these."""
@@ -164,7 +166,7 @@ def befriend(hosts: Sequence[LocalHost], apart: Collection[set[str]] = (), deaf:
         )
         (host.agents / "peers.conf").write_text("".join(f"{name}\n" for name in keys if name != host.name))
     for host in hosts:
-        assert host.run("agentmesh", "sync").returncode == 0
+        host.asking.sync()
     for host in hosts:
         far = {other.name for other in hosts if not is_linked(host.name, other.name)}
         eventually(lambda host=host, far=far: host.all_up(far), f"{host.name} has links", host.status)  # type: ignore[misc]

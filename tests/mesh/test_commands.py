@@ -104,7 +104,7 @@ def test_the_panes_of_a_split_window_are_addressed_each(host: LocalHost) -> None
 
 def test_register_hook_takes_an_excluded_session_in(host: LocalHost) -> None:
     host.tmux.run("new-session", "-d", "-s", "scratch", "-n", "pad", "cat")
-    host.run("agentmesh", "sync")
+    host.asking.sync()
     assert "solo-scratch-pad" not in host.addresses()
     assert host.run("agent-register-hook", "on", "scratch").returncode == 0
     assert "solo-scratch-pad" in host.addresses()

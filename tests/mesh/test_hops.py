@@ -96,7 +96,7 @@ def test_a_host_relays_between_hosts_of_its_own_peers_alone(chain: Chain) -> Non
     wait_until_reached(west, east)
     members = (middle.agents / "peers.conf").read_text()
     (middle.agents / "peers.conf").write_text("west\n")
-    assert middle.run("agentmesh", "sync").returncode == 0
+    middle.asking.sync()
     west.kill()  # so that no link over middle is left
     west.start()
     wait_until_reached(west, east)
@@ -104,7 +104,7 @@ def test_a_host_relays_between_hosts_of_its_own_peers_alone(chain: Chain) -> Non
     assert refused.returncode == 4
     assert "over middle: middle said: east isn't in middle's peers.conf" in refused.stderr
     (middle.agents / "peers.conf").write_text(members)
-    assert middle.run("agentmesh", "sync").returncode == 0
+    middle.asking.sync()
     assert west.notify("east-dev-first", "--wait=60", "as a member").returncode == 0
     assert "let me through" not in east.tmux.screen("dev:first")
 
@@ -113,7 +113,7 @@ def test_hosts_of_no_peers_conf_are_not_let_in_by_a_relay(chain: Chain) -> None:
     west, _, east = chain
     wait_until_reached(west, east)
     (east.agents / "peers.conf").write_text("middle\n")
-    assert east.run("agentmesh", "sync").returncode == 0
+    east.asking.sync()
     west.kill()
     west.start()
     wait_until_reached(west, east)
@@ -121,7 +121,7 @@ def test_hosts_of_no_peers_conf_are_not_let_in_by_a_relay(chain: Chain) -> None:
     assert refused.returncode == 4
     assert "east said: west isn't in east's peers.conf" in refused.stderr
     (east.agents / "peers.conf").write_text("middle\nwest\n")
-    assert east.run("agentmesh", "sync").returncode == 0
+    east.asking.sync()
 
 
 def test_a_direct_link_is_preferred_when_it_comes_up(chain: Chain) -> None:

@@ -97,14 +97,14 @@ async def lie(host: LocalHost, answer: bytes, awaited: str, code: int = 0) -> No
         )
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {key.export_public_key().decode()}")
         (host.agents / "peers.conf").write_text("liar\n")
-        await asyncio.to_thread(host.run, "agentmesh", "sync")
+        await asyncio.to_thread(host.asking.sync)
 
         def reason() -> str:
             return " ".join(f"{peer.state}: {peer.reason}" for peer in host.status().peers)
 
         await asyncio.to_thread(eventually, lambda: awaited in reason(), f"it says: {awaited}", reason)
         (host.agents / "peers.conf").write_text("")
-        await asyncio.to_thread(host.run, "agentmesh", "sync")  # it dials no more
+        await asyncio.to_thread(host.asking.sync)  # it dials no more
         for connection in connections:
             connection.close()
             await connection.wait_closed()
@@ -148,7 +148,7 @@ def test_a_key_that_is_not_authorized_gets_no_link(root: Path) -> None:
 
         eventually(lambda: "refused: it takes none of our keys" in reasons(), "outside is refused", reasons)
         (outside.home / ".ssh" / "known_hosts").write_text("")
-        outside.run("agentmesh", "sync")
+        outside.asking.sync()
         eventually(lambda: "refused: its host key is not trusted" in reasons(), "the host key is refused", reasons)
 
 

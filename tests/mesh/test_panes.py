@@ -181,7 +181,7 @@ def test_a_shell_whose_agent_has_exited_is_not_mistaken_for_a_person(host: Local
     pane = host.open("gone", "bash", "--norc")
     host.tmux.run("send-keys", "-t", pane, f"{sys.executable} {CLAUDE} {log}", "Enter")
     eventually(lambda: "shortcuts" in host.tmux.screen(pane), "the program runs")
-    host.run("agentmesh", "sync")
+    host.asking.sync()
     host.tmux.run("send-keys", "-t", pane, "C-d")
     eventually(lambda: host.tmux.ask(pane, "#{pane_current_command}") == "bash", "the shell is back")
     refused = host.notify("gone", "hello")

@@ -139,7 +139,7 @@ def test_a_revoked_key_is_cut_off_at_once(pinned: Pair) -> None:
     assert hub.run("agentmesh", "peers", "remove", "worker").returncode == 0  # so that worker's dialling alone is left
     eventually(lambda: peers(worker)["hub"].state != "up", "worker is shut out", lambda: peers(worker))
     assert hub.run("agentmesh", "peers", "authorize", "worker", str(worker.agents / "key.pub")).returncode == 0
-    worker.run("agentmesh", "sync")
+    worker.asking.sync()
     eventually(lambda: "worker" in peers(hub), "worker has called", lambda: (peers(hub), worker.log))
     assert peers(hub)["worker"].identity == "pinned"
     revoked = hub.run("agentmesh", "peers", "revoke", "worker")
@@ -147,7 +147,7 @@ def test_a_revoked_key_is_cut_off_at_once(pinned: Pair) -> None:
     assert "worker" not in peers(hub)
     eventually_logged(hub, "the key that was pinned to worker has been revoked")
     assert hub.run("agentmesh", "peers", "revoke", "worker").returncode == 2
-    worker.run("agentmesh", "sync")
+    worker.asking.sync()
     eventually(lambda: "none of our keys" in peers(worker)["hub"].reason, "its key is refused", lambda: peers(worker))
 
 
@@ -155,7 +155,7 @@ def test_an_edit_of_the_file_revokes_too(pinned: Pair) -> None:
     hub, worker = pinned
     assert hub.run("agentmesh", "peers", "remove", "worker").returncode == 0
     assert hub.run("agentmesh", "peers", "authorize", "worker", str(worker.agents / "key.pub")).returncode == 0
-    worker.run("agentmesh", "sync")
+    worker.asking.sync()
     eventually(lambda: "worker" in peers(hub), "worker has called", lambda: (peers(hub), worker.log))
     (hub.agents / "authorized_keys").write_text("# nobody\n")
     eventually(lambda: "worker" not in peers(hub), "worker is cut off", lambda: (peers(hub), hub.log))

@@ -299,7 +299,7 @@ def test_messages_for_a_host_that_is_down_leave_in_order_when_it_is_back(pair: P
     left.start()
     assert [letter.message.body for letter in outbox(left)] == bodies
     right.start()
-    left.run("agentmesh", "sync")
+    left.asking.sync()
     box.has_taken(bodies)
     eventually(lambda: outbox(left) == [], "left knows the ends", lambda: outbox(left))
 

@@ -66,7 +66,7 @@ def test_a_slice_stands_while_tmux_hangs(fresh: LocalHost) -> None:
     wait_for_addresses(fresh, "first")
     os.kill(pid, signal.SIGSTOP)
     try:
-        assert fresh.run("agentmesh", "sync").returncode == 0
+        fresh.asking.sync()
         assert "has not answered" in str(fresh.status().failures)
         assert fresh.addresses() == [f"{fresh.name}-dev-first"]
         fresh.kill()
@@ -112,9 +112,9 @@ def test_a_peer_keeps_what_it_knew_while_tmux_hangs_and_what_it_sends_waits_for_
         version = right.registry()["slices"]["left"]["version"]
         waiting = right.popen("notify-pane", "left-dev-first", "--wait=90", "said while it hung")
         for _ in range(2):  # each scan gives up after some seconds
-            assert left.run("agentmesh", "sync").returncode == 0
+            left.asking.sync()
             assert "has not answered" in str(left.status().failures)
-        assert right.run("agentmesh", "sync").returncode == 0
+        right.asking.sync()
         assert right.registry()["slices"]["left"]["version"] == version
         wait_until_known(right, left, "first")
         assert waiting.poll() is None

@@ -1,0 +1,43 @@
+"""Ask an agent by its socket, as its commands do: to start a command takes a hundred times as long as the answer."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from agentmesh.adapters import ipc
+from agentmesh.config import Paths
+from agentmesh.core.model import Pane
+from agentmesh.core.status import Status
+from agentmesh.errors import NoAgent, Unreachable
+
+
+class Asking:
+    """The agent whose home is a folder, be it that one runs there or not."""
+
+    def __init__(self, home: Path) -> None:
+        self._socket = Paths(home).socket
+
+    def answers(self) -> bool:
+        """Tell whether an agent runs there."""
+        try:
+            self._ask("status")
+        except (NoAgent, Unreachable):
+            return False
+        return True
+
+    def status(self) -> Status:
+        """Return what the agent says of itself. Raises NoAgent."""
+        return msgspec.json.decode(self._ask("status"), type=Status)
+
+    def addresses(self) -> list[str]:
+        """Return every address that it knows. Raises NoAgent."""
+        panes = msgspec.json.decode(self._ask("list"), type=list[Pane])
+        return [pane.address for pane in panes]
+
+    def sync(self) -> None:
+        """Have it read its files again, scan, and dial. Raises NoAgent."""
+        self._ask("sync")
+
+    def _ask(self, *words: str) -> bytes:
+        return asyncio.run(ipc.ask(self._socket, *words))
