@@ -36,6 +36,7 @@ from agentmesh.core.session import (
     Session,
     TakeBack,
     Visit,
+    Weigh,
 )
 from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews
 from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
@@ -239,7 +240,7 @@ class Conversations:
 
     async def _perform(self, command: Command, link: Link) -> None:
         match command:
-            case Learn() | Compare() | Chart():
+            case Learn() | Compare() | Chart() | Weigh():
                 await self._gossip(command)
             case Accept() | TakeBack() | Record():
                 await self._handle_mail(command, link)
@@ -257,7 +258,7 @@ class Conversations:
             case _:
                 assert_never(command)
 
-    async def _gossip(self, command: Learn | Compare | Chart) -> None:
+    async def _gossip(self, command: Learn | Compare | Chart | Weigh) -> None:
         match command:
             case Learn(part, source, seal):
                 await self._ways.gossip.learn(part, source, seal)
@@ -267,6 +268,8 @@ class Conversations:
             case Chart(host, news):
                 self._ways.gossip.chart(host, news)
                 self._ways.look_again()
+            case Weigh(host, held):
+                self._ways.gossip.weigh(host, held)
 
     async def _handle_mail(self, command: Accept | TakeBack | Record, link: Link) -> None:
         match command:

@@ -5,41 +5,46 @@ links to whom travels the same way, and tells who lives.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
 
+from agentmesh.agent.ear import Ear
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
-from agentmesh.core.gossip import charted, knowing, newcomer, summarised, summed_up, wants
+from agentmesh.core.gossip import (
+    News,
+    asked,
+    charted,
+    holding,
+    is_left,
+    knowing,
+    lacks,
+    newcomer,
+    summarised,
+    wants,
+)
 from agentmesh.core.identity import Seal
 from agentmesh.core.liveness import Way, contacts, is_spare, next_contacts, ways
 from agentmesh.core.model import Contacts, Origin, Slice, Version
-from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary
+from agentmesh.core.wire import ContactsNews, Frame, Held, SliceNews, Summary
 from agentmesh.errors import ProtocolError, Unreachable
+
+if TYPE_CHECKING:
+    from agentmesh.core.view import Ring
 
 LINKS_SECONDS = 0.2
 """How long changes of links, ours and others', are gathered before anything follows: many come up together."""
 LINKS_SECONDS_EACH = 0.05
 """How much longer that may get for each member, while changes follow on changes: each is told to all, by all."""
-CONTACTS_TOGETHER = 50
-"""How many hosts' contacts one frame may tell of."""
+LEFT_SECONDS = (1.0, 2.0)
+"""How long news may take that are left to others, before it is said what is held here; drawn between these: who says it
+first saves the other the trouble."""
 
 Tell = Callable[[str, Frame], Awaitable[None]]
 """Sends a frame to a neighbour over a link that lives. Raises Unreachable, ProtocolError."""
-
-
-class _Ear:
-    """A neighbour, and what it is still to be told."""
-
-    def __init__(self, host: str, *, summarises: bool) -> None:
-        self.neighbour = newcomer(host, summarises=summarises)
-        self.summarises = summarises
-        self.owes_summary = False
-        self.owes_links = False
-        self.owes_held = False
-        self.hosts: set[str] = set()
-        self.owing = asyncio.Event()
 
 
 class Gossip:
@@ -50,7 +55,7 @@ class Gossip:
         self._replica = replica
         self._tasks = tasks
         self._tell = tell
-        self._ears: dict[str, _Ear] = {}
+        self._ears: dict[str, Ear] = {}
         self._telling: dict[str, asyncio.Task[None]] = {}
         self._own = contacts(alias, 0, 0, ())
         self._told: dict[str, Contacts] = {}
@@ -63,12 +68,15 @@ class Gossip:
         """Told when it has been worked out anew who lives."""
         self.kept: AbstractSet[str] | None = None
         """The hosts that links are kept to; None when it is all of them."""
-        replica.on_change = self._offer
+        self.ring: Ring | None = None
+        """The members, when nobody keeps links to all of them; else None."""
+        self._left_timer: asyncio.TimerHandle | None = None
+        replica.on_change = lambda host: self._offer([replica.registry[host]], self._ears.values())
 
-    def join(self, host: str, *, summarises: bool) -> None:
+    def join(self, host: str, protocol: int) -> None:
         """Trade summaries with a host that a link has come up to, be it the first or one more."""
         if host not in self._ears:
-            ear = self._ears[host] = _Ear(host, summarises=summarises)
+            ear = self._ears[host] = Ear(host, protocol)
             self._telling[host] = self._tasks.start_supervised(f"tell {host}", self._keep_telling(ear))
             self.links_changed()
         self._summarise(self._ears[host])
@@ -99,7 +107,7 @@ class Gossip:
 
     async def learn(self, part: Slice, source: Origin, seal: Seal) -> None:
         """Take in a slice that a neighbour has sent."""
-        if ear := self._ears.get(source.host):
+        if (ear := self._ears.get(source.host)) and part.host in self._replica.members:
             ear.neighbour = knowing(ear.neighbour, part)
         await self._replica.learn(part, source, seal)
 
@@ -107,7 +115,7 @@ class Gossip:
         """Send a neighbour what it lacks, going by its summary."""
         if ear := self._ears.get(host):
             before, ear.neighbour = ear.neighbour, summarised(ear.neighbour, summary)
-            self._offer(*self._replica.registry, ears=[ear])
+            self._offer(self._replica.registry.values(), [ear])
             if ear.neighbour.links != before.links:
                 self.links_changed()
 
@@ -118,7 +126,7 @@ class Gossip:
             return
         before, ear.neighbour = ear.neighbour, charted(ear.neighbour, news)
         if ear.neighbour.links != before.links:
-            self._offer(*self._replica.registry, ears=[ear])
+            self._offer(self._replica.registry.values(), [ear])
         for part in news.contacts:
             if part.host == self._alias:
                 self._tell_of_links(part.version)
@@ -128,24 +136,55 @@ class Gossip:
                     self._told[part.host] = part
         self.links_changed()
 
+    def weigh(self, host: str, held: Held) -> None:
+        """Ask a neighbour for what it holds newer, and send it what it holds older."""
+        ear = self._ears.get(host)
+        if ear is None:
+            return
+        members = self._replica.members
+        ear.neighbour = holding(ear.neighbour, held, members)
+        slices, charts = self._replica.registry, self._contacts
+        for known, hosts in ((slices, held.slices), (charts, held.contacts)):
+            for part in (known[host] for host in hosts.keys() & known.keys()):
+                if lacks(ear.neighbour, part):
+                    ear.owe(part)
+        others = members - {self._alias}
+        asks = Held(asked(held.slices, slices, others), asked(held.contacts, charts, others))
+        if asks.slices or asks.contacts:
+            ear.ask(asks)
+
     def holders(self, host: str) -> list[str]:
         """Return the neighbours that hold a slice of a host: it is in their peers.conf."""
         return sorted(name for name, ear in self._ears.items() if host in (ear.neighbour.holds or {}) and name != host)
 
-    def _summarise(self, ear: _Ear) -> None:
-        if not ear.summarises:  # it will not say what it lacks: it is sent everything again
-            ear.neighbour = newcomer(ear.neighbour.host, summarises=False)
-            self._offer(*self._replica.registry, ears=[ear])
+    def _summarise(self, ear: Ear) -> None:
+        if not ear.neighbour.summarises:  # it will not say what it lacks: it is sent everything again
+            ear.neighbour = newcomer(ear.neighbour.host, ear.neighbour.protocol)
+            self._offer(self._replica.registry.values(), [ear])
         ear.owes_summary = ear.owes_held = True
         ear.owing.set()
 
-    def _offer(self, *hosts: str, ears: "list[_Ear] | None" = None) -> None:
-        """See which neighbours want the slices of these hosts."""
-        parts = [part for host in hosts if (part := self._replica.registry.get(host))]
-        for ear in self._ears.values() if ears is None else ears:
-            if wanted := {part.host for part in parts if wants(ear.neighbour, part, self._ears)}:
-                ear.hosts |= wanted
-                ear.owing.set()
+    def _offer(self, parts: Iterable[News], ears: Collection[Ear]) -> None:
+        """See which neighbours want these news, and whether another tells them."""
+        for part in parts:
+            for ear in ears:
+                if not wants(ear.neighbour, part, self._ears):
+                    continue
+                if self.ring and is_left(ear.neighbour, part, self._alias, self.ring):
+                    ear.leave(part)
+                    self._wait_for_others()
+                else:
+                    ear.owe(part)
+
+    def _wait_for_others(self) -> None:
+        if self._left_timer is None:
+            seconds = random.uniform(*LEFT_SECONDS)  # noqa: S311 (nobody gains by guessing it)
+            self._left_timer = asyncio.get_running_loop().call_later(seconds, self._say_left)
+
+    def _say_left(self) -> None:
+        self._left_timer = None
+        for ear in self._ears.values():
+            ear.say_left()
 
     def links_changed(self) -> None:
         """Work out anew, soon, who lives: the less soon, the longer changes have followed on changes."""
@@ -169,9 +208,12 @@ class Gossip:
         self._replica.set_ways(self.ways)
         self.on_ways()
         self._tell_of_links()
-        for ear in self._ears.values():
-            if self._lacking(ear):
-                ear.owing.set()
+        self._offer(self._contacts.values(), self._ears.values())
+
+    @property
+    def _contacts(self) -> Mapping[str, Contacts]:
+        """Who has links to whom, as far as that is known."""
+        return {**self._told, self._alias: self._own}
 
     @property
     def _near(self) -> dict[str, frozenset[str]]:
@@ -192,7 +234,7 @@ class Gossip:
                     ear.owes_links = True
                     ear.owing.set()
 
-    def _lasts(self, host: str, ear: _Ear) -> bool:
+    def _lasts(self, host: str, ear: Ear) -> bool:
         """Tell whether a link is kept by either side: of one that was dialled on demand the mesh needn't hear."""
         is_peer = host in self._replica.members
         if self.kept is None or host in self.kept or not is_peer or ear.neighbour.hears is None:
@@ -200,15 +242,12 @@ class Gossip:
         told = self._told.get(host)
         return told is not None and self._alias in told.links
 
-    def _lacking(self, ear: _Ear) -> list[Contacts]:
-        return [part for part in (self._own, *self._told.values()) if wants(ear.neighbour, part, self._ears)]
-
-    async def _keep_telling(self, ear: _Ear) -> None:
+    async def _keep_telling(self, ear: Ear) -> None:
         host = ear.neighbour.host
         while True:
             await ear.owing.wait()
             ear.owing.clear()
-            while (frame := self._next(ear)) is not None:
+            while (frame := ear.next(self._ears, self._contacts, self._replica)) is not None:
                 try:
                     await self._tell(host, frame)
                 except Unreachable:
@@ -216,23 +255,3 @@ class Gossip:
                 except ProtocolError as error:
                     of = frame.slice.host if isinstance(frame, SliceNews) else self._alias
                     log.error("slice not sent: the peer keeps the one before", peer=host, host=of, reason=error)
-
-    def _next(self, ear: _Ear) -> Frame | None:
-        """Return what a neighbour is to be told next; it counts as told."""
-        if ear.owes_summary or ear.owes_links:
-            slices = summed_up(self._replica.registry) if ear.owes_summary else None
-            ear.owes_summary = ear.owes_links = False
-            return Summary(tuple(sorted(self._ears)), slices)
-        if ear.owes_held:
-            ear.owes_held = False
-            return ContactsNews(held=summed_up({**self._told, self._alias: self._own}))
-        while ear.hosts:
-            part = self._replica.registry.get(ear.hosts.pop())
-            if part is not None and wants(ear.neighbour, part, self._ears):
-                ear.neighbour = knowing(ear.neighbour, part)
-                return self._replica.news_of(part.host)
-        if lacking := self._lacking(ear)[:CONTACTS_TOGETHER]:
-            for told in lacking:
-                ear.neighbour = knowing(ear.neighbour, told)
-            return ContactsNews(tuple(lacking))
-        return None

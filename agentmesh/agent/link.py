@@ -8,7 +8,7 @@ from agentmesh.agent.log import log
 from agentmesh.agent.stream import FrameStream
 from agentmesh.core import session as conversation
 from agentmesh.core.session import Close, Send, Session
-from agentmesh.core.wire import INVITATIONS, SUMMARIES, Bye, Frame, Ping
+from agentmesh.core.wire import INVITATIONS, Bye, Frame, Ping
 from agentmesh.errors import LinkRefused, ProtocolError
 
 HELLO_SECONDS = 10.0
@@ -30,7 +30,7 @@ class Link:
         """The host that it goes through; empty for a direct one."""
         self.is_ours = session.begins
         """Whether this side has begun it."""
-        self._protocol = session.peer.newest
+        self.protocol = session.peer.newest
         self.since = int(time.time())
         self.is_parting = False
         """Nothing more is sent over it."""
@@ -48,14 +48,9 @@ class Link:
         self._is_cut = False
 
     @property
-    def summarises(self) -> bool:
-        """Whether the other side sends summaries."""
-        return self._protocol >= SUMMARIES
-
-    @property
     def can_invite(self) -> bool:
         """Whether the other side follows invitations, relays, answers pings, and parts in peace."""
-        return self._protocol >= INVITATIONS
+        return self.protocol >= INVITATIONS
 
     async def send(self, frame: Frame) -> None:
         """Send a frame. Raises OSError when the link is broken, or parted from."""

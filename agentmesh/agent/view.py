@@ -3,7 +3,7 @@
 import asyncio
 
 from agentmesh.agent.links import Links
-from agentmesh.core.view import in_ring, sought, view
+from agentmesh.core.view import in_ring
 
 SEEK_SECONDS = 10.0
 """How long one host is sought, and how long after a loss that begins: most are back by themselves."""
@@ -31,7 +31,8 @@ class Keeper:
         self._lived = set(live)
         failures = self._links.failures
         ring = in_ring({self._alias, *failures})
-        kept = view(ring, ring.index(self._alias), failures, self._full)
+        kept = ring.view(self._alias, failures, self._full)
+        self._links.gossip.ring = ring if len(kept) < len(failures) else None
         if self._sought in failures.keys() - live:
             kept.add(self._sought)
         bridges = {host for host in self._links.dialled - kept if not self._links.gossip.is_spare(host)}
@@ -42,8 +43,7 @@ class Keeper:
         while True:
             await asyncio.sleep(SEEK_SECONDS)
             failures = self._links.failures
-            ring = in_ring({self._alias, *failures})
-            self._sought = sought(ring, ring.index(self._alias), failures, self._lived)
+            self._sought = in_ring({self._alias, *failures}).sought(self._alias, failures, self._lived)
             if self._sought:
                 self.follow()
 

@@ -33,7 +33,7 @@ class Ways:
         """Use a link from now on."""
         self._links.setdefault(link.host, []).append(link)
         if not link.via:
-            self.gossip.join(link.host, summarises=link.summarises)
+            self.gossip.join(link.host, link.protocol)
         log.info("link is up", peer=link.host, **({"via": link.via} if link.via else {}))
         self.look_again()
 

@@ -11,6 +11,7 @@ from agentmesh.core.wire import (
     ContactsNews,
     Deliver,
     Frame,
+    Held,
     Hello,
     Invite,
     Ping,
@@ -65,6 +66,13 @@ class Chart(msgspec.Struct, frozen=True):
     news: ContactsNews
 
 
+class Weigh(msgspec.Struct, frozen=True):
+    """Ask a peer for what it holds newer, and send it what it holds older."""
+
+    host: str
+    held: Held
+
+
 class Accept(msgspec.Struct, frozen=True):
     """Store a message for a pane of this host, and deliver it."""
 
@@ -108,7 +116,7 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Chart | Accept | TakeBack | Record | Visit | Answered | Part | Close
+Command = Send | Greet | Learn | Compare | Chart | Weigh | Accept | TakeBack | Record | Visit | Answered | Part | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +165,7 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         return _greeted(session, frame)
     host = session.peer.host
     match frame:
-        case SliceNews() | Summary() | ContactsNews() | Invite() if session.via:
+        case SliceNews() | Summary() | ContactsNews() | Held() | Invite() if session.via:
             return session, []
         case SliceNews(news, seal):
             return session, [Learn(news, session.origin, seal)]
@@ -165,6 +173,8 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
             return session, [Compare(host, summary)]
         case ContactsNews() as news:
             return session, [Chart(host, news)]
+        case Held() as held:
+            return session, [Weigh(host, held)]
         case Deliver(message, patience):
             return session, [Accept(message, patience, session.origin)]
         case Withdraw(message):

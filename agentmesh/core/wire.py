@@ -12,13 +12,15 @@ from agentmesh.core.model import Contacts, Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
-NEWEST_PROTOCOL = 4
+NEWEST_PROTOCOL = 5
 SUMMARIES = 2
 """The protocol from which on summaries are sent, and slices relayed."""
 INVITATIONS = 3
 """The protocol from which on conversations are invited, and links are pinged and parted from."""
 TUNNELS = 4
 """The protocol from which on what a relay carries is an SSH connection between the two ends."""
+TREES = 5
+"""The protocol from which on news may be left to others to pass on, and it is said what is held of them."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
 MOST_HOSTS = 16_384
@@ -174,6 +176,16 @@ class ContactsNews(msgspec.Struct, frozen=True):
     """The version of each host's list; None when it isn't told."""
 
 
+class Held(msgspec.Struct, frozen=True):
+    """What the sender holds of some hosts. A receiver that holds older news answers so itself, and is sent them."""
+
+    KIND: ClassVar[int] = 16
+    slices: Annotated[dict[str, Version], msgspec.Meta(max_length=MOST_HOSTS)] = {}
+    """The versions of their slices."""
+    contacts: Annotated[dict[str, Version], msgspec.Meta(max_length=MOST_HOSTS)] = {}
+    """The versions of their lists of links."""
+
+
 class _SealedSlice(msgspec.Struct, frozen=True, omit_defaults=True):
     """How news of a slice stands on the wire."""
 
@@ -198,6 +210,7 @@ Frame = (
     | Invite
     | Ping
     | ContactsNews
+    | Held
 )
 
 # Append only: these numbers are spoken by other hosts, of other versions.
@@ -219,6 +232,7 @@ _FRAMES: dict[int, type[Frame]] = {
         Invite,
         Ping,
         ContactsNews,
+        Held,
     )
 }
 _RAW_KIND = Chunk.KIND

@@ -16,6 +16,7 @@ from agentmesh.core.wire import (
     Deliver,
     Dropped,
     Frame,
+    Held,
     Hello,
     Invite,
     Offer,
@@ -83,6 +84,7 @@ def every_frame() -> tuple[Frame, ...]:
         Invite("0" * 32),
         Ping(),
         ContactsNews((Contacts("hub", Version(1, 2, "0"), ("a",)),), {"hub": Version(1, 2, "0")}),
+        Held({"hub": Version(1, 2, "0")}, {"a": Version(1, 2, "0")}),
     )
 
 
@@ -206,6 +208,7 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Dropped, texts),
     st.builds(Refusal, texts),
     st.builds(Bye, texts, st.booleans()),
+    st.builds(Held, *[st.dictionaries(texts, versions, max_size=3)] * 2),
     st.builds(Invite, texts),
     st.builds(Ping, st.booleans()),
     st.builds(

@@ -1,23 +1,37 @@
 """Hosts that do to each other's registries what agents do, with a wire between them that a test has in its hands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import permutations
 
-from agentmesh.core.gossip import Neighbour, charted, knowing, newcomer, summarised, summed_up, wants
+from agentmesh.core.gossip import (
+    Neighbour,
+    asked,
+    charted,
+    holding,
+    is_left,
+    knowing,
+    lacks,
+    newcomer,
+    summarised,
+    summed_up,
+    wants,
+)
 from agentmesh.core.liveness import Way, contacts, next_contacts, ways
 from agentmesh.core.model import Contacts, Pane, Slice, Version
 from agentmesh.core.registry import Registry, digest, in_epoch, is_outdone, merge, next_slice
-from agentmesh.core.wire import ContactsNews, SliceNews, Summary
+from agentmesh.core.view import Ring
+from agentmesh.core.wire import ContactsNews, Held, SliceNews, Summary
 from tests.core.examples import NOW, a_pane
 
-News = SliceNews | Summary | ContactsNews
+News = SliceNews | Summary | ContactsNews | Held
 
 
 class SimulatedHost:
     """An agent's memory and disk, which are one here, and what is in its tmux."""
 
-    def __init__(self, name: str, members: Iterable[str]) -> None:
+    def __init__(self, name: str, members: Iterable[str], ring: Ring | None = None) -> None:
         self.name = name
+        self.ring = ring
         self.members = {name, *members}
         self.windows = 0
         self.epoch = 0
@@ -67,13 +81,39 @@ class SimulatedHost:
 
     def news_for(self, host: str) -> list[News]:
         """Return what a neighbour is sent now; it counts as told."""
-        news: list[News] = []
-        known: list[Slice | Contacts] = [*self.registry.values(), self.contacts, *self.told.values()]
-        for part in known:
-            if wants(self.neighbours[host], part, self.neighbours):
-                self.neighbours[host] = knowing(self.neighbours[host], part)
-                news.append(SliceNews(part) if isinstance(part, Slice) else ContactsNews((part,)))
-        return news
+        near = self.neighbours[host]
+        wanted = [part for part in self.known if wants(near, part, self.neighbours) and not self._is_left(host, part)]
+        return [self._tell(host, part) for part in wanted]
+
+    @property
+    def known(self) -> list[Slice | Contacts]:
+        return [*self.registry.values(), self.contacts, *self.told.values()]
+
+    def held_for(self, host: str) -> list[News]:
+        """Return what is said later of what was left to others; it counts as told."""
+        left = [part for part in self.known if wants(self.neighbours[host], part, self.neighbours)]
+        for part in left:
+            self.neighbours[host] = knowing(self.neighbours[host], part)
+        slices = summed_up({part.host: part for part in left if isinstance(part, Slice)})
+        held = Held(slices, summed_up({part.host: part for part in left if isinstance(part, Contacts)}))
+        return [held] if left else []
+
+    def answer(self, sender: str, held: Held) -> list[News]:
+        """Return what is said to a neighbour that has said what it holds."""
+        near = self.neighbours[sender] = holding(self.neighbours[sender], held, self.members)
+        named = held.slices.keys(), held.contacts.keys()
+        lacking = [part for part in self.known if part.host in named[isinstance(part, Contacts)] and lacks(near, part)]
+        news = [self._tell(sender, part) for part in lacking]
+        others = self.members - {self.name}
+        asks = Held(asked(held.slices, self.registry, others), asked(held.contacts, self.told, others))
+        return news if asks == Held() else [*news, asks]
+
+    def _is_left(self, host: str, part: Slice | Contacts) -> bool:
+        return self.ring is not None and is_left(self.neighbours[host], part, self.name, self.ring)
+
+    def _tell(self, host: str, part: Slice | Contacts) -> News:
+        self.neighbours[host] = knowing(self.neighbours[host], part)
+        return SliceNews(part) if isinstance(part, Slice) else ContactsNews((part,))
 
     def hear(self, sender: str, news: News) -> None:
         match news:
@@ -109,9 +149,9 @@ class SimulatedHost:
 class Wire:
     """The hosts by name, and the frames between any two that have a link, in the order that they were sent."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], rings: Mapping[str, Ring] = {}) -> None:
         names = list(names)
-        self.hosts = {name: SimulatedHost(name, names) for name in names}
+        self.hosts = {name: SimulatedHost(name, names, rings.get(name)) for name in names}
         self.under_way: dict[tuple[str, str], list[News]] = {}
         self.slices_sent: list[tuple[str, str]] = []
         """From whom to whom."""
@@ -120,7 +160,7 @@ class Wire:
         """Bring a link up, or up again: what was on its way is gone."""
         self.cut(one, other)
         for source, target in permutations((one, other)):
-            self.hosts[source].neighbours[target] = newcomer(target, summarises=True)
+            self.hosts[source].neighbours[target] = newcomer(target)
             self.under_way[source, target] = []
             self.hosts[source].note_links()
         for source, target in permutations((one, other)):
@@ -145,14 +185,25 @@ class Wire:
         self.under_way[source, target] += news
         self.slices_sent += [(source, target) for part in news if isinstance(part, SliceNews)]
 
+    def say_left(self, source: str, target: str) -> None:
+        """Say what a host has left to others."""
+        self.under_way[source, target] += self.hosts[source].held_for(target)
+
     def deliver(self, source: str, target: str, number: int = 0) -> None:
-        self.hosts[target].hear(source, self.under_way[source, target].pop(number))
+        news = self.under_way[source, target].pop(number)
+        if isinstance(news, Held):
+            self.under_way[target, source] += self.hosts[target].answer(source, news)
+        else:
+            self.hosts[target].hear(source, news)
 
     def settle(self) -> None:
         """Let everything be said and heard; fail if that never ends."""
         for _ in range(1000):
             for pair in self.under_way:
                 self.say(*pair)
+            if not any(self.under_way.values()):
+                for pair in self.under_way:
+                    self.say_left(*pair)
             if not any(self.under_way.values()):
                 return
             for pair, news in self.under_way.items():

@@ -1,5 +1,6 @@
 """Registries converge, whatever happens to the frames between hosts, to the links and to the hosts."""
 
+from collections.abc import Mapping
 from itertools import combinations, pairwise
 
 import pytest
@@ -11,6 +12,7 @@ from agentmesh.core.gossip import knowing, newcomer, summarised, wants
 from agentmesh.core.liveness import contacts
 from agentmesh.core.model import LAST_ORDINAL, Slice, Version
 from agentmesh.core.registry import Registry, is_outdone
+from agentmesh.core.view import Ring
 from agentmesh.core.wire import ContactsNews, SliceNews, Summary
 from tests.core.examples import NOW, a_pane, a_slice
 from tests.core.simulation import SimulatedHost, Wire
@@ -22,9 +24,11 @@ names = st.sampled_from(NAMES)
 class Mesh(RuleBasedStateMachine):
     """Five hosts, some of which may leave."""
 
+    RINGS: Mapping[str, Ring] = {}
+
     def __init__(self) -> None:
         super().__init__()
-        self.wire = Wire(NAMES)
+        self.wire = Wire(NAMES, self.RINGS)
         self.left: set[str] = set()
         self.backups: dict[str, tuple[int, Registry]] = {}
 
@@ -58,6 +62,11 @@ class Mesh(RuleBasedStateMachine):
     @rule(data=st.data())
     def say(self, data: st.DataObject) -> None:
         self.wire.say(*self.pick(data))
+
+    @precondition(lambda self: self.wire.under_way)
+    @rule(data=st.data())
+    def say_left(self, data: st.DataObject) -> None:
+        self.wire.say_left(*self.pick(data))
 
     @precondition(lambda self: self.wire.under_way)
     @rule(data=st.data(), full=st.booleans())
@@ -162,6 +171,18 @@ TestMesh = Mesh.TestCase
 TestMesh.settings = settings(stateful_step_count=40)
 
 
+class PartialMesh(Mesh):
+    """The same where news go along trees, of which no two hosts think alike."""
+
+    RINGS: Mapping[str, Ring] = {
+        host: Ring(order) for host, order in zip(NAMES, ["abcde", "cdeab", "edcba", "acebd", "dbeca"], strict=True)
+    }
+
+
+TestPartialMesh = PartialMesh.TestCase
+TestPartialMesh.settings = settings(stateful_step_count=40)
+
+
 CHAIN = list(pairwise(NAMES))
 STAR = [("a", other) for other in "bcde"]
 FULL = list(combinations(NAMES, 2))
@@ -177,6 +198,29 @@ def test_a_change_is_sent_once_to_each_host(links: list[tuple[str, str]]) -> Non
         wire.settle()
         assert sorted(target for _, target in wire.slices_sent) == [name for name in NAMES if name != changed]
         assert all(host.registry[changed] == wire.hosts[changed].own for host in wire.hosts.values())
+
+
+def test_in_a_mesh_of_partial_views_a_change_is_sent_once_to_each_host() -> None:
+    ring = Ring("abcdefghijkl")
+    links = [(host, other) for host in ring.hosts for other in ring.view(host, {}, full=1)]
+    for changed in ring.hosts:
+        wire = Wire(ring.hosts, dict.fromkeys(ring.hosts, ring))
+        wire.settle_links(links)
+        wire.slices_sent.clear()
+        wire.hosts[changed].change()
+        wire.settle()
+        assert sorted(target for _, target in wire.slices_sent) == [host for host in ring.hosts if host != changed]
+
+
+def test_news_that_are_left_to_a_host_that_does_not_pass_them_on_are_asked_for() -> None:
+    orders = {host: Ring("abcde"[place:] + "abcde"[:place]) for place, host in enumerate("abcde")}
+    wire = Wire("abcde", orders)
+    wire.settle_links([*CHAIN[:-1], ("a", "c"), ("b", "d"), ("c", "e")])
+    wire.hosts["a"].change()
+    wire.settle()
+    assert {name: host.registry["a"] for name, host in wire.hosts.items()} == dict.fromkeys(
+        "abcde", wire.hosts["a"].own
+    )
 
 
 def test_in_a_full_mesh_a_change_crosses_the_links_of_its_host_alone() -> None:
@@ -245,16 +289,16 @@ NEWS = a_slice(host="c", counter=5)
 def test_a_slice_is_passed_on_to_who_lacks_it_and_does_not_hear_it_from_its_host(
     summary: Summary, *, wanted: bool
 ) -> None:
-    neighbour = summarised(newcomer("b", summarises=True), summary)
+    neighbour = summarised(newcomer("b"), summary)
     assert wants(neighbour, NEWS, links="bc") == wanted
 
 
 def test_a_slice_is_passed_on_to_a_neighbour_of_its_host_by_who_is_none() -> None:
-    assert wants(summarised(newcomer("b", summarises=True), Summary(("c",), {})), NEWS, links="b")
+    assert wants(summarised(newcomer("b"), Summary(("c",), {})), NEWS, links="b")
 
 
 def test_a_host_is_told_what_is_said_in_its_name() -> None:
-    neighbour = knowing(summarised(newcomer("c", summarises=True), Summary(("a",), {})), a_slice(host="c"))
+    neighbour = knowing(summarised(newcomer("c"), Summary(("a",), {})), a_slice(host="c"))
     assert wants(neighbour, NEWS, links="c")
 
 
@@ -269,12 +313,12 @@ def test_what_a_host_has_lost_comes_back_to_it_through_a_neighbour_that_never_ha
 
 
 def test_a_peer_that_sends_no_summaries_is_sent_each_version_once() -> None:
-    peer = newcomer("b", summarises=False)
+    peer = newcomer("b", protocol=1)
     assert wants(peer, NEWS, links="b")
     assert not wants(knowing(peer, NEWS), NEWS, links="b")
 
 
 def test_news_of_links_alone_changes_nothing_of_what_a_neighbour_holds() -> None:
-    neighbour = summarised(newcomer("b", summarises=True), Summary(("c",), {"c": NEWS.version}))
+    neighbour = summarised(newcomer("b"), Summary(("c",), {"c": NEWS.version}))
     after = summarised(neighbour, Summary(("d",)))
     assert (after.holds, after.links) == (neighbour.holds, frozenset("d"))

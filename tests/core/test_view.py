@@ -7,40 +7,41 @@ from hypothesis import strategies as st
 
 from agentmesh.core.liveness import contacts, is_spare, ways
 from agentmesh.core.model import Contacts
-from agentmesh.core.view import in_ring, sought, view
+from agentmesh.core.view import Ring, in_ring
 
-HOSTS = in_ring(f"h{number}" for number in range(9))
+RING = in_ring(f"h{number}" for number in range(9))
+HOSTS = RING.hosts
 PAIRS = list(combinations(HOSTS, 2))
 ROUNDS = 40
 """Far more than it takes: each host is sought in its turn."""
 
 
 def test_a_small_mesh_is_full() -> None:
-    assert view(HOSTS, 3, {}, full=8) == set(HOSTS) - {HOSTS[3]}
+    assert RING.view(HOSTS[3], {}, full=8) == set(HOSTS) - {HOSTS[3]}
 
 
 def test_a_large_mesh_has_few_links_a_host() -> None:
     ring = in_ring(f"h{number}" for number in range(1000))
-    kept = [view(ring, place, {}, full=64) for place in range(1000)]
+    kept = [ring.view(host, {}, full=64) for host in ring.hosts]
     assert {len(hosts) for hosts in kept} == {10}
-    incoming = [sum(host in hosts for hosts in kept) for host in ring]
+    incoming = [sum(host in hosts for hosts in kept) for host in ring.hosts]
     assert set(incoming) == {10}
 
 
 def test_who_can_not_be_dialled_is_passed_over_for_the_next() -> None:
-    assert view("abcdefgh", 0, {"b": 1, "c": 3}, full=1) == {"d", "e", "f"}
+    assert Ring("abcdefgh").view("a", {"b": 1, "c": 3}, full=1) == {"d", "e", "f"}
 
 
 def test_of_hosts_that_all_failed_the_one_that_failed_least_is_tried() -> None:
     failures = {"b": 2, "c": 2, "d": 1, "e": 2}
-    assert view("abcde", 0, failures, full=1) >= {"d"}
+    assert Ring("abcde").view("a", failures, full=1) >= {"d"}
 
 
 def test_of_the_hosts_that_nobody_has_a_link_to_each_is_sought_in_its_turn() -> None:
     failures: dict[str, int] = {}
     turns = []
     for _ in range(4):
-        turns.append(sought("abcdefghij", 0, failures, "abcdefi"))
+        turns.append(Ring("abcdefghij").sought("a", failures, "abcdefi"))
         failures[turns[-1]] = failures.get(turns[-1], 0) + 1
     assert turns == ["g", "h", "j", "g"]
 
@@ -68,9 +69,8 @@ class Mesh:
         for other in live - self.lived[host]:
             self.failures[host].pop(other, None)
         self.lived[host] = live
-        place = HOSTS.index(host)
-        seeking = sought(HOSTS, place, self.failures[host], live)
-        kept = view(HOSTS, place, self.failures[host], full=2) | ({seeking} if seeking else set())
+        seeking = RING.sought(host, self.failures[host], live)
+        kept = RING.view(host, self.failures[host], full=2) | ({seeking} if seeking else set())
         for other in sorted(kept):
             if other in self.near(host):
                 continue

@@ -177,5 +177,5 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    assert [frame.KIND for frame in every_frame()] == list(range(1, 16))
-    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 16))
+    assert [frame.KIND for frame in every_frame()] == list(range(1, 17))
+    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 17))

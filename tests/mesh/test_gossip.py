@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentmesh.adapters.keys import HostKey, make_key
+from agentmesh.agent import gossip
 from agentmesh.agent.gossip import Gossip
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.replication import Replica
@@ -15,7 +16,8 @@ from agentmesh.config import Paths
 from agentmesh.core.identity import UNSIGNED, Identity, Pin, Seal
 from agentmesh.core.liveness import Way, contacts
 from agentmesh.core.model import LAST_ORDINAL, Contacts, Origin, Slice, Version
-from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary, encode, slice_text
+from agentmesh.core.view import Ring
+from agentmesh.core.wire import NEWEST_PROTOCOL, ContactsNews, Frame, Held, SliceNews, Summary, encode, slice_text
 from agentmesh.errors import Unreachable
 from agentmesh.store.database import open_database
 from tests.core.examples import a_pane, a_slice
@@ -44,7 +46,7 @@ class Office:
 
     async def meet(self, host: str, *links: str) -> None:
         """Let a link come up to a host that has every slice but this host's."""
-        self.gossip.join(host, summarises=True)
+        self.gossip.join(host, NEWEST_PROTOCOL)
         self.gossip.compare(host, Summary(links, {}))
         await self.eventually_told(host, self.replica.own)
 
@@ -215,13 +217,49 @@ async def test_a_newer_list_of_this_hosts_links_is_outdone(office: Office) -> No
 async def test_what_a_new_link_brings_is_told_by_versions_first(office: Office) -> None:
     await office.meet("a")
     office.gossip.chart("a", ContactsNews((contacts("c", 2, 1, "a"),)))
-    office.gossip.join("b", summarises=True)
+    office.gossip.join("b", NEWEST_PROTOCOL)
     known = Version(2, 1, "ca978112")
 
     def told() -> list[Mapping[str, Version]]:
         return [frame.held for to, frame in office.told if to == "b" and isinstance(frame, ContactsNews) and frame.held]
 
     await eventually_async(lambda: any(held.get("c") == known for held in told()), "b is told what is held", told)
+
+
+async def in_a_tree(office: Office, monkeypatch: pytest.MonkeyPatch) -> Slice:
+    """Let ``hub`` hear news of ``c`` that ``b`` is to tell ``a``; return them."""
+    monkeypatch.setattr(gossip, "LEFT_SECONDS", (0.0, 0.0))
+    office.gossip.ring = Ring(["c", "b", "hub", "a"])
+    await office.meet("a", "b")
+    await office.meet("b", "a")
+    office.told.clear()
+    news = a_slice(a_pane("c-dev-x", host="c"), host="c")
+    await office.hear(news, "c")
+    return news
+
+
+async def test_what_is_left_to_another_to_tell_is_said_to_be_held(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = await in_a_tree(office, monkeypatch)
+    await office.eventually_sent("a", Held({"c": news.version}))
+    assert not office.slices("a")
+    office.gossip.weigh("a", Held({"c": Version(0, 0, "")}))
+    await office.eventually_told("a", news)
+
+
+async def test_an_older_agent_is_told_at_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mesh.test_gossip.NEWEST_PROTOCOL", 4)
+    await office.eventually_told("a", await in_a_tree(office, monkeypatch))
+
+
+async def test_what_a_neighbour_holds_newer_is_asked_for(office: Office) -> None:
+    await office.meet("a")
+    held = await office.change(), a_slice(host="b")
+    await office.hear(held[1], "b")
+    newer = {part.host: Version(part.version.epoch + 1, 0, "") for part in held}
+    office.gossip.weigh("a", Held({**newer, "stranger": Version(1, 0, "")}, {"b": Version(1, 0, "")}))
+    await office.eventually_sent("a", Held({"b": held[1].version}, {"b": Version(0, 0, "")}))
 
 
 async def test_a_resync_makes_good_what_was_lost(office: Office) -> None:

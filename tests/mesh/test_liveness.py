@@ -15,7 +15,7 @@ from agentmesh.config import Paths
 from agentmesh.core.identity import Identity
 from agentmesh.core.liveness import Way
 from agentmesh.core.model import Origin
-from agentmesh.core.wire import ContactsNews, Frame, SliceNews, Summary
+from agentmesh.core.wire import NEWEST_PROTOCOL, ContactsNews, Frame, SliceNews, Summary
 from agentmesh.errors import Unreachable
 from agentmesh.store.database import open_database
 from tests.eventually import eventually_async
@@ -57,8 +57,8 @@ class Town:
 
     def join(self, one: str, other: str) -> None:
         self.links.add(frozenset((one, other)))
-        self.gossips[one].join(other, summarises=True)
-        self.gossips[other].join(one, summarises=True)
+        self.gossips[one].join(other, NEWEST_PROTOCOL)
+        self.gossips[other].join(one, NEWEST_PROTOCOL)
 
     def die(self, name: str) -> None:
         """End a host without a word: its neighbours notice, and nobody else."""
