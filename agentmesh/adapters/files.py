@@ -58,6 +58,17 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Tell whether another process holds a file's lock."""
+    if not path.exists():
+        return False
+    try:
+        with locked(path, wait=False):
+            return False
+    except BlockingIOError:
+        return True
+
+
 def shown_path(path: Path) -> str:
     """Return a path as a person writes it, with ``~`` for the home.
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -96,6 +98,26 @@ def _parent(pid: int) -> int:
         return process.parent if process else 0
     status = _read_file(f"/proc/{pid}/stat")
     return int(status.rpartition(b")")[2].split()[1]) if status else 0
+
+
+def openers(file: Path) -> list[int]:
+    """Return the processes, of those that we may look into, that have a file open; but not this one."""
+    if sys.platform != "linux":
+        command = ["lsof", "-t", "--", os.fspath(file)]
+        listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return [pid for pid in map(int, listing.split()) if pid != os.getpid()]
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 (as above)
+    return [pid for pid in pids if pid != os.getpid() and _has_open(pid, file)]
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    # Only a descriptor of that name is asked which file it is: another's may be on a disk that doesn't answer.
+    with suppress(OSError):  # the process has gone, or is another user's
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if descriptor.readlink().name == file.name and descriptor.samefile(file):
+                    return True
+    return False
 
 
 async def until_ended(pid: int) -> None:

@@ -7,7 +7,6 @@ with ``-u`` (tmux's output is UTF-8 whatever our locale) and ``-N`` (a server is
 import asyncio
 import os
 import shutil
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import libtmux
 import msgspec
 from libtmux.exc import TmuxCommandNotFound
 
+from agentmesh.adapters.listener import has_listener
 from agentmesh.adapters.tmux_client import Clients
 from agentmesh.core.inventory import PaneRecord
 from agentmesh.core.place import Landmark
@@ -130,15 +130,10 @@ class TmuxServer:
 
     def runs(self) -> bool:
         """Tell whether a server listens at the socket; False is certain, and means that it has no panes."""
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(PATIENCE)
-            try:
-                probe.connect(os.fspath(self.path))
-            except (FileNotFoundError, ConnectionRefusedError):
-                return False
-            except OSError as error:
-                raise TmuxFailed(reason=f"{self.path}: {error}") from error
-        return True
+        try:
+            return has_listener(self.path)
+        except OSError as error:
+            raise TmuxFailed(reason=f"{self.path}: {error}") from error
 
     async def scan(self) -> Scan:
         """Return every pane, and how many of our hooks are loaded. Raises TmuxFailed, which tells nothing of panes."""

@@ -1,8 +1,11 @@
 """The way back to a command of this host."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+
+from agentmesh.core.outcome import JSON
 
 
 class Answer(Protocol):
@@ -19,6 +22,15 @@ class Answer(Protocol):
 
     async def gone(self) -> None:
         """Wait until the command has ended, or was interrupted."""
+
+
+def without_json(words: Sequence[str]) -> tuple[list[str], bool]:
+    """Return a command's words without ``--json``, and whether that was among them.
+
+    >>> without_json(["ping", "worker-1", "--json"])
+    (['ping', 'worker-1'], True)
+    """
+    return [word for word in words if word != JSON], JSON in words
 
 
 def as_json(value: object) -> str:

@@ -34,6 +34,7 @@ from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Turns
 from agentmesh.agent.typist import Typist
 from agentmesh.agent.view import Keeper
+from agentmesh.build import code_digest
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
 from agentmesh.errors import AlreadyRunning, BadConfiguration
 from agentmesh.store.database import open_database
@@ -141,6 +142,7 @@ async def run(paths: Paths) -> None:
         for left_by_a_crash in paths.buffers.iterdir():
             left_by_a_crash.unlink()
         agent = await life.enter_async_context(assembled(paths, new_epoch=True))
+        agent.reporting.code = code_digest()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, agent.stopping.set)
@@ -172,7 +174,11 @@ async def _listen(agent: Agent, paths: Paths, life: AsyncExitStack) -> None:
     files.make_private_folder(paths.socket.parent)
     if paths.socket.parent != paths.home:
         files.replace(paths.socket_pointer, f"{paths.socket}\n".encode())
-    await life.enter_async_context(ipc.listening(paths.socket, on_request, agent.links.serve))
+    try:
+        await life.enter_async_context(ipc.listening(paths.socket, on_request, agent.links.serve))
+    except OSError as error:  # as on a network file system that has no sockets
+        reason = f"no socket can be made there ({error}); set AGENTMESH_HOME to a folder on a disk of this machine"
+        raise BadConfiguration(path=paths.socket, reason=reason) from error
     if agent.config.listen.address:
 
         async def on_streams(reader: ssh.SshReader, writer: ssh.SshWriter, pinned: str) -> None:

@@ -6,16 +6,19 @@ What a peer does again and again, or says at great length, fills no disk: lines 
 import json
 import logging
 import math
+import os
 import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
 from zlib import crc32
 
+from agentmesh.adapters.files import PRIVATE_FILE
 from agentmesh.core.status import Trouble
 
 MINUTE = 60.0
@@ -88,7 +91,7 @@ class EventLog:
         """Write to standard error and to a file, which is rotated; on a thread of its own, so that nobody waits."""
         handlers: list[logging.Handler] = [
             logging.StreamHandler(sys.stderr),
-            RotatingFileHandler(file, maxBytes=LARGEST_LOG, backupCount=OLD_LOGS),
+            _PrivateFile(file, maxBytes=LARGEST_LOG, backupCount=OLD_LOGS),
         ]
         for handler in handlers:
             handler.setFormatter(_FactsFormatter())
@@ -105,6 +108,15 @@ class EventLog:
             self._logger.removeHandler(sending)
             for handler in handlers:
                 handler.close()
+
+
+class _PrivateFile(RotatingFileHandler):
+    """A log that nobody else can read, the new one after each rotation, too."""
+
+    def _open(self) -> TextIOWrapper:
+        file = super()._open()
+        os.fchmod(file.fileno(), PRIVATE_FILE)
+        return file
 
 
 class _FactsFormatter(logging.Formatter):

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from agentmesh.adapters.ipc import Request
-from agentmesh.agent.answer import Answer, as_json
+from agentmesh.agent.answer import Answer, as_json, without_json
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.links import Links
 from agentmesh.agent.postman import Postman
 from agentmesh.core.delivery import is_end
 from agentmesh.core.model import Letter, Message
+from agentmesh.core.outcome import Handled
 from agentmesh.errors import UnknownAddress, UnknownMessage, UsageError
 
 RETRY_SECONDS = 24 * 3600
@@ -29,16 +30,17 @@ class Mail:
         self._links = links
 
     async def outbox(self, request: Request, answer: Answer) -> int:
-        """``outbox list|all``, ``outbox retry|drop ID…``, and ``outbox take-up``: go on with what others left."""
-        match request.words[1:]:
+        """``outbox list|all``, ``outbox retry|drop ID… [--json]``, and ``take-up``: go on with what others left."""
+        words, in_json = without_json(request.words[1:])
+        match words:
             case ["list" | "all" as which]:
                 await answer.write_output(as_json(await self._postman.outgoing(ended=which == "all")))
             case ["take-up"]:
                 await self._postman.take_up(self._links)
             case ["retry", *prefixes] if prefixes:
-                await self._each(prefixes, self._retry, answer)
+                await self._each(prefixes, self._retry, answer, in_json=in_json)
             case ["drop", *prefixes] if prefixes:
-                await self._each(prefixes, self._drop, answer)
+                await self._each(prefixes, self._drop, answer, in_json=in_json)
             case _:
                 raise UsageError(reason="Say list, all, retry ID or drop ID.", program="agentmesh outbox")
         return 0
@@ -58,29 +60,36 @@ class Mail:
                 raise UsageError(reason="Say list or mark ID.", program="agentmesh inbox")
         return 0
 
-    async def _each(self, prefixes: list[str], act: Callable[[Letter], Awaitable[str]], answer: Answer) -> None:
+    async def _each(
+        self, prefixes: list[str], act: Callable[[Letter], Awaitable[Handled]], answer: Answer, *, in_json: bool
+    ) -> None:
         letters = await self._postman.outgoing(ended=True)
-        for letter in [_only(letters, prefix, "agentmesh outbox --all") for prefix in prefixes]:
-            await answer.write_output(f"{letter.message.id[:8]} {await act(letter)}\n")
+        chosen = [_only(letters, prefix, "agentmesh outbox --all") for prefix in prefixes]
+        done = [await act(letter) for letter in chosen]
+        await answer.write_output(as_json(done) if in_json else "".join(f"{each}\n" for each in done))
 
-    async def _retry(self, letter: Letter) -> str:
+    async def _retry(self, letter: Letter) -> Handled:
         """Send an ended message again, as a new one; try at once one that waits. Returns what was done."""
-        if not is_end(letter.receipt.state):
+        id_, state = letter.message.id, letter.receipt.state
+        if not is_end(state):
             self._links.dial_all()
             self._postman.hurry()
-            return f"{letter.receipt.state}: it is tried at once"
+            return Handled(id=id_, state=state, detail="it is tried at once")
         now = int(time.time())
         again = {"id": uuid.uuid4().hex, "sent": now, "expires": now + RETRY_SECONDS}
         message: Message = msgspec.structs.replace(letter.message, **again)
         receipt = await self._postman.queue(message, self._links)
-        return f"{letter.receipt.state}: sent again as {message.id[:8]}, {receipt.state}"
+        detail = f"sent again as {message.id[:8]}, {receipt.state}"
+        return Handled(id=id_, state=state, detail=detail, again=message.id)
 
-    async def _drop(self, letter: Letter) -> str:
+    async def _drop(self, letter: Letter) -> Handled:
         """Take a message back. Returns what was done."""
+        id_ = letter.message.id
         if is_end(letter.receipt.state):
-            return f"{letter.receipt.state}: it has ended already"
+            return Handled(id=id_, state=letter.receipt.state, detail="it has ended already")
         receipt = await self._postman.withdraw(letter.message)
-        return receipt.state if is_end(receipt.state) else f"{receipt.state}: taken back when {receipt.host} is reached"
+        detail = "" if is_end(receipt.state) else f"taken back when {receipt.host} is reached"
+        return Handled(id=id_, state=receipt.state, detail=detail)
 
     async def _addresses(self, address: str, request: Request) -> list[str]:
         """Return the addresses of this host that are meant: those named, the caller's own, or none for all."""

@@ -2,22 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from agentmesh.adapters.files import PRIVATE_FILE, replace, shown_path
 from agentmesh.adapters.ipc import Request
 from agentmesh.adapters.keys import fingerprint, read_public_key
-from agentmesh.agent.answer import Answer, as_json
+from agentmesh.agent.answer import Answer, as_json, without_json
 from agentmesh.agent.dialling import PeerStatus
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.links import Links
 from agentmesh.agent.membership import Membership
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
-from agentmesh.agent.visit import LARGEST_SKEW, Introduction, visit
+from agentmesh.agent.visit import Introduction, visit
 from agentmesh.config import Config, Paths, is_alias, load_peers, with_peer, without_peer
 from agentmesh.core.authorized_keys import forced_command
 from agentmesh.core.identity import Pin
 from agentmesh.core.model import Standing
+from agentmesh.core.outcome import Added, Authorized, Failed, Outcome, Pinged, Removed, Revoked
 from agentmesh.core.text import printable
 from agentmesh.core.wire import Hello
 from agentmesh.errors import (
@@ -57,41 +59,50 @@ class Peers:
         self._postman = postman
 
     async def run(self, request: Request, answer: Answer) -> int:
-        """``peers list``, ``add|remove|ping ALIAS…``, ``authorize NAME KEY`` and ``revoke NAME``.
+        """``peers list``, ``add|remove|ping ALIAS…``, ``authorize NAME KEY`` and ``revoke NAME``; with ``--json`` too.
 
         KEY is a public key's text, or empty: the key that the host itself tells.
         """
-        match request.words[1:]:
+        words, in_json = without_json(request.words[1:])
+        match words:
             case ["list"]:
                 await answer.write_output(as_json(self.standings()))
             case ["add", *aliases] if aliases:
-                return await self._each(aliases, self._add, answer)
+                return await self._each(aliases, self._add, answer, in_json=in_json)
             case ["remove", *aliases] if aliases:
-                return await self._each(aliases, self._remove, answer)
+                return await self._each(aliases, self._remove, answer, in_json=in_json)
             case ["ping", *aliases]:
-                return await self._each(aliases or [peer.host for peer in self.standings()], self._ping, answer)
+                named = aliases or [peer.host for peer in self.standings()]
+                return await self._each(named, self._ping, answer, in_json=in_json)
             case ["authorize", name, key]:
-                await answer.write_output(await self._authorize(name, key))
+                await answer.write_output(_told(await self._authorize(name, key), in_json=in_json))
             case ["revoke", name]:
-                await answer.write_output(await self._revoke(name))
+                await answer.write_output(_told(await self._revoke(name), in_json=in_json))
             case _:
                 raise UsageError(reason="Say list, add, remove, ping, authorize or revoke.", program="agentmesh peers")
         return 0
 
     @staticmethod
-    async def _each(aliases: list[str], act: Callable[[str], Awaitable[str]], answer: Answer) -> int:
+    async def _each(
+        aliases: list[str], act: Callable[[str], Awaitable[Outcome]], answer: Answer, *, in_json: bool
+    ) -> int:
         """Do something for each alias, and tell what became of it; the exit code is the worst."""
-        code = 0
-        for alias, done in zip(aliases, await asyncio.gather(*map(act, aliases), return_exceptions=True), strict=True):
-            match done:
-                case str():
-                    await answer.write_output(done)
-                case AgentmeshError():
-                    await answer.write_error(f"peers: {alias}: {done}\n")
-                    code = max(code, done.exit_code)
-                case _:
-                    raise done
-        return code
+
+        async def attempted(alias: str) -> Outcome:
+            try:
+                return await act(alias)
+            except AgentmeshError as error:
+                return Failed(host=alias, error=str(error), exit_code=error.exit_code)
+
+        done = await asyncio.gather(*map(attempted, aliases))
+        if in_json:
+            await answer.write_output(as_json(done))
+        for outcome in done:
+            if isinstance(outcome, Failed):
+                await answer.write_error(f"peers: {outcome}\n")
+            elif not in_json:
+                await answer.write_output(f"{outcome}\n")
+        return max((outcome.exit_code for outcome in done if isinstance(outcome, Failed)), default=0)
 
     def standings(self) -> list[Standing]:
         """Return how each peer stands, and each host that calls though it is none."""
@@ -120,7 +131,7 @@ class Peers:
             latency=self._links.vigil.latency(host),
         )
 
-    async def _add(self, alias: str) -> str:
+    async def _add(self, alias: str) -> Added:
         """Make a host a peer, when it can be reached and is what its alias says; otherwise nothing is changed."""
         self._check(alias)
         peers = load_peers(self._paths)
@@ -133,17 +144,9 @@ class Peers:
         self._edit_peers(lambda text: with_peer(text, alias))
         await self._membership.take_up_peers()
         self._links.dial(alias)
-        skew = introduction.skew
-        warning = f"{alias}: {_skewed(skew)}\n" if abs(skew) > LARGEST_SKEW else ""
-        return f"{alias}: added; {self._described(introduction.hello)}\n{warning}"
+        return Added(host=alias, skew=introduction.skew, **_described(introduction.hello))
 
-    def _described(self, hello: Hello) -> str:
-        key = fingerprint(hello.key)
-        return f"agentmesh {printable(hello.version)}, protocol {hello.oldest} to {hello.newest}" + (
-            f", key {key}" if key else ""
-        )
-
-    async def _remove(self, alias: str) -> str:
+    async def _remove(self, alias: str) -> Removed:
         """Forget a host: its line, its panes, its links, its pins; end the messages that wait for it."""
         self._check(alias)
         pinned = any(pin.name == alias for pin in self._identities.pins)
@@ -158,16 +161,9 @@ class Peers:
         await self._identities.cut(alias, f"{self._alias} has removed it from its mesh")
         ended = await self._postman.give_up(alias)
         await self._replica.write_files()
-        told = f"{alias}: removed"
-        told += f"; {keys} pinned key{'s' if keys > 1 else ''} revoked" if keys else ""
-        told += (
-            f"; {ended} message{'s' if ended > 1 else ''} for it ended, see `agentmesh outbox --all`" if ended else ""
-        )
-        if holders:
-            told += f". Still its peers: {', '.join(holders)}; run `agentmesh peers remove {alias}` there too"
-        return f"{told}.\n"
+        return Removed(host=alias, keys=keys, ended=ended, holders=list(holders))
 
-    async def _ping(self, alias: str) -> str:
+    async def _ping(self, alias: str) -> Pinged:
         """Measure the round trip to a host over the link that there is."""
         self._check(alias)
         statuses = {status.host: status for status in self._links.statuses}
@@ -179,12 +175,15 @@ class Peers:
         conversation = next(iter(self._identities.with_host(alias)), None)
         if conversation is None or conversation.peer is None:
             raise Unreachable(host=alias, reason="the link broke just now")
-        skew = conversation.skew
-        clock = _skewed(skew) if abs(skew) > LARGEST_SKEW else f"clock {skew:+.1f} s"
-        known = f"{conversation.origin.identity}, {self._described(conversation.peer)}"
-        return f"{alias}: {seconds * 1000:.1f} ms, {known}, {clock}\n"
+        return Pinged(
+            host=alias,
+            latency=seconds,
+            identity=conversation.origin.identity,
+            skew=conversation.skew,
+            **_described(conversation.peer),
+        )
 
-    async def _authorize(self, name: str, key: str) -> str:
+    async def _authorize(self, name: str, key: str) -> Authorized:
         """Pin a key to a host's name; without one, the key that the host tells when it is dialled."""
         self._check(name)
         line = read_public_key(key) if key else await self._told_key(name)
@@ -199,10 +198,8 @@ class Peers:
         command = forced_command(str(self._paths.launcher), self._paths.unusual_home, name)
         is_new = files.pin(file, Pin(name, line), command)
         await self._membership.take_up_keys()
-        told = f"{name}: {fingerprint(line)} is {'now' if is_new else 'already'} pinned, in {shown_path(file)}\n"
-        if name not in load_peers(self._paths):
-            told += f"{name}: not a peer yet; run `agentmesh peers add {name}`\n"
-        return told
+        is_peer = name in load_peers(self._paths)
+        return Authorized(host=name, key=fingerprint(line), is_new=is_new, file=shown_path(file), is_peer=is_peer)
 
     async def _visit(self, alias: str) -> Introduction:
         return await visit(alias, self._identities.hello("visit"), self._identities.key.path)
@@ -214,17 +211,14 @@ class Peers:
             raise BadKey(reason=f"{name} doesn't tell its key; give its ~/.agents/key.pub")
         return read_public_key(hello.key)
 
-    async def _revoke(self, name: str) -> str:
+    async def _revoke(self, name: str) -> Revoked:
         """Take back what was pinned to a host's name; its conversations on such a key are cut when this returns."""
         self._check(name)
         removed = self._identities.files.unpin(name)
         await self._membership.take_up_keys()
         if not removed:
             raise NotPinned(alias=name)
-        told = f"{name}: revoked; what its key had open is cut\n"
-        if name in load_peers(self._paths):
-            told += f"{name}: this host still dials it; `agentmesh peers remove {name}` ends that too\n"
-        return told
+        return Revoked(host=name, keys=removed, is_peer=name in load_peers(self._paths))
 
     def _check(self, alias: str) -> None:
         if not is_alias(alias):
@@ -243,5 +237,11 @@ class Peers:
             raise BadConfiguration(path=self._paths.peers, reason=error) from error
 
 
-def _skewed(skew: float) -> str:
-    return f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this host's; set one of them right"
+def _described(hello: Hello) -> dict[str, Any]:
+    """Return what a host says of itself, as the fields of an outcome."""
+    versions = {"version": printable(hello.version), "oldest": hello.oldest, "newest": hello.newest}
+    return {**versions, "key": fingerprint(hello.key)}
+
+
+def _told(outcome: Outcome, *, in_json: bool) -> str:
+    return as_json(outcome) if in_json else f"{outcome}\n"

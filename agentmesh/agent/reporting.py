@@ -45,6 +45,8 @@ class Reporting:
         self._postman = postman
         self.listening = ""
         """The address of the agent's own SSH listener; empty without one."""
+        self.code = ""
+        """A digest of the code that this agent was started with."""
 
     async def status(self, _: Request, answer: Answer) -> int:
         """Tell it as JSON."""
@@ -53,6 +55,7 @@ class Reporting:
         status = Status(
             host=self._alias,
             version=__version__,
+            code=self.code,
             pid=os.getpid(),
             home=str(self._paths.home),
             listening=self.listening,

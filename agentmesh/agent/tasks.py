@@ -34,7 +34,11 @@ class Tasks:
                     task.cancel()
                 await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
         finally:
-            await self._group.__aexit__(kind, error, trace)
+            try:
+                await self._group.__aexit__(kind, error, trace)
+            except BaseExceptionGroup as failed:
+                if failed.exceptions != (error,):  # else the block's own failure goes on, as it is
+                    raise
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task; when the block has ended, and others only finish, it is cancelled at once."""

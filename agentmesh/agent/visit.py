@@ -15,8 +15,6 @@ from agentmesh.core.session import Close, Session
 from agentmesh.core.wire import Bye, Hello
 from agentmesh.errors import LinkRefused, NameClash, NotInstalled, ProtocolError, Unreachable
 
-LARGEST_SKEW = 5.0
-"""Seconds that a host's clock may differ before it is said."""
 VISIT_SECONDS = 15.0
 """How long the other side may take to greet, and to object."""
 

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agentmesh.adapters import ipc
 from agentmesh.cli.ask import ask, ask_for
 from agentmesh.cli.table import console, escape, table
 from agentmesh.config import Paths
 from agentmesh.core.model import Standing
 from agentmesh.core.status import Status
-from agentmesh.errors import AgentmeshError, NoAgent
+from agentmesh.errors import NoAgent
+from agentmesh.install import agent
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-STOP_SECONDS = 15.0
 
 
 def run() -> None:
@@ -79,27 +77,22 @@ def _queues(now: Status) -> str:
     return ", ".join([*here, *(f"{count} for {host}" for host, count in now.outbox.items())])
 
 
-def stop() -> None:
+def stop(json: bool = typer.Option(False, "--json", help="Print it as JSON.")) -> None:
     """Stop this host's agent.
 
-    Messages that are being typed are finished first; those that wait stay on disk.
+    Messages that are being typed are finished first; those that wait stay on disk. An agent that hangs is ended.
     """
-    ask("stop")
-    asyncio.run(_gone(Paths.from_environment()))
-    typer.echo("stopped")
+    if not asyncio.run(agent.stop(Paths.from_environment())):
+        raise NoAgent
+    typer.echo('{"stopped":true}' if json else "stopped")
 
 
-async def _gone(paths: Paths) -> None:
-    """Wait until the agent answers no more. Raises AgentmeshError when it still does after some seconds."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            _, writer = await ipc.connect(paths.socket)
-        except NoAgent:
-            return
-        writer.close()
-        await asyncio.sleep(0.05)
-    raise AgentmeshError(reason=f"the agent still runs after {STOP_SECONDS:g} s; see its log in {paths.log.parent}")
+def resync() -> None:
+    """Look again, as `agentmesh sync` does; end an agent that doesn't answer, so that its service starts it anew.
+
+    systemd's timer, launchd or cron run this. The exit code is 0 when an agent answers.
+    """
+    asyncio.run(agent.resync(Paths.from_environment()))
 
 
 def ago(moment: int) -> str:
@@ -115,3 +108,4 @@ def add_to(commands: Any) -> None:  # noqa: ANN401 (Typer's own decorators are u
     """Add these commands to the program."""
     for command in (run, status, stop):
         commands.command()(command)
+    commands.command(hidden=True)(resync)

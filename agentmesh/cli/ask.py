@@ -8,6 +8,7 @@ import msgspec
 
 from agentmesh.adapters import ipc
 from agentmesh.config import Paths
+from agentmesh.core.outcome import JSON
 
 T = TypeVar("T")
 
@@ -22,9 +23,10 @@ def ask_for(kind: type[T], *words: str) -> T:
     return msgspec.json.decode(ask(*words), type=kind)
 
 
-def do(*words: str) -> int:
+def do(*words: str, json: bool) -> int:
     """Have the agent do a command, and show what it says; returns the exit code. Raises NoAgent."""
-    code, output, error = asyncio.run(ipc.perform(Paths.from_environment().socket, *words))
+    asked = (*words, JSON) if json else words
+    code, output, error = asyncio.run(ipc.perform(Paths.from_environment().socket, *asked))
     sys.stdout.write(output.decode())
     sys.stderr.write(error.decode())
     return code

@@ -29,7 +29,9 @@ def doctor(
     capture: str = typer.Option("", "--capture", metavar="ADDRESS", help="Record what this pane of this host shows."),
     folder: Path = typer.Argument(Path(), help="With --capture: where to put the recording."),
     fix: bool = typer.Option(
-        False, "--fix", help="Mend what can safely be: modes, hooks, a socket left by a crash, an agent that is gone."
+        False,
+        "--fix",
+        help="Mend what can safely be: modes, hooks, a socket left by a crash, an agent that is gone or hangs.",
     ),
     json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
 ) -> None:

@@ -3,9 +3,10 @@
 import time
 from datetime import datetime
 
+import msgspec
 import typer
 
-from agentmesh.cli.ask import ask, ask_for
+from agentmesh.cli.ask import ask, ask_for, do
 from agentmesh.cli.help import examples
 from agentmesh.cli.table import console, escape, table
 from agentmesh.core.model import Letter
@@ -54,18 +55,18 @@ def list_outbox(
 
 
 @outbox.command()
-def retry(ids: list[str] = _IDS) -> None:
+def retry(ids: list[str] = _IDS, json: bool = _JSON) -> None:
     """Try at once what waits; send again what has ended.
 
     What has ended is sent as a new message, which may wait for a day.
     """
-    typer.echo(ask("outbox", "retry", *ids), nl=False)
+    raise typer.Exit(do("outbox", "retry", *ids, json=json))
 
 
 @outbox.command()
-def drop(ids: list[str] = _IDS) -> None:
+def drop(ids: list[str] = _IDS, json: bool = _JSON) -> None:
     """Take messages back, if nothing has been typed of them."""
-    typer.echo(ask("outbox", "drop", *ids), nl=False)
+    raise typer.Exit(do("outbox", "drop", *ids, json=json))
 
 
 @inbox.callback()
@@ -99,6 +100,7 @@ def list_inbox(
 def mark(
     ids: list[str] = typer.Argument(None, metavar="ID", help="The beginnings of messages' ids."),
     every: bool = typer.Option(False, "--all", help="All that came for this pane; outside tmux, for every pane."),
+    json: bool = _JSON,
 ) -> None:
     """Mark messages as read."""
     chosen = list(ids or [])
@@ -106,7 +108,7 @@ def mark(
         chosen = [letter.message.id for letter in ask_for(list[Letter], "inbox", "list", "", "", "unread")]
     if chosen or not every:
         ask("inbox", "mark", *chosen)
-    typer.echo(f"{len(chosen)} marked as read")
+    typer.echo(msgspec.json.encode({"marked": len(chosen)}) if json else f"{len(chosen)} marked as read")
 
 
 def add_to(commands: typer.Typer) -> None:

@@ -12,9 +12,11 @@ from agentmesh.cli.help import examples
 from agentmesh.cli.steps import THERE, over_ssh, run
 from agentmesh.cli.table import console
 from agentmesh.core.model import Standing
+from agentmesh.core.outcome import JSON
 from agentmesh.errors import AgentmeshError, BadConfiguration, NoAgent, UnknownPeer
 
 _ALIASES = typer.Argument(metavar="ALIAS", help="Hosts by their aliases in ~/.ssh/config.")
+_JSON = typer.Option(False, "--json", help="Print it as JSON.")
 _PEERS = typer.Argument(metavar="PEER", help="Hosts by their names in the mesh.")
 
 peers = typer.Typer(
@@ -26,16 +28,14 @@ peers = typer.Typer(
 
 
 @peers.callback()
-def peers_callback(
-    context: typer.Context, json: bool = typer.Option(False, "--json", help="Print it as JSON.")
-) -> None:
+def peers_callback(context: typer.Context, json: bool = _JSON) -> None:
     """Show the other hosts of the mesh."""
     if context.invoked_subcommand is None:
         list_peers(json)
 
 
 @peers.command("list")
-def list_peers(json: bool = typer.Option(False, "--json", help="Print it as JSON.")) -> None:
+def list_peers(json: bool = _JSON) -> None:
     """Show every peer: how it stands, and how it is known.
 
     Identity: `pinned`: it called with the key that is pinned to its name here (`peers authorize`). `host key`: this
@@ -53,43 +53,48 @@ def list_peers(json: bool = typer.Option(False, "--json", help="Print it as JSON
 
 
 @peers.command(epilog=examples("agentmesh peers add worker-1 worker-2"))
-def add(aliases: list[str] = _ALIASES) -> None:
+def add(aliases: list[str] = _ALIASES, json: bool = _JSON) -> None:
     """Add hosts that answer and are what they are called.
 
     `ssh ALIAS` must work without a password, and agentmesh must be installed there. The alias must be the name that
     the host has for itself. Each host that passes is written into peers.conf; nothing changes for one that doesn't.
     """
-    raise typer.Exit(do("peers", "add", *aliases))
+    raise typer.Exit(do("peers", "add", *aliases, json=json))
 
 
 @peers.command(epilog=examples("agentmesh peers remove worker-2"))
 def remove(
     aliases: list[str] = _PEERS,
     everywhere: bool = typer.Option(False, "--everywhere", help="On the other peers too, over `ssh PEER`."),
+    json: bool = _JSON,
 ) -> None:
     """Forget hosts, here, and all that is theirs.
 
     Their lines in peers.conf, panes, links and pinned keys go; messages that wait for them end.
     Each host has a peers.conf of its own: it is said which others still have the host as a peer, as far as known. With
-    --everywhere they are told over SSH, with your own login there, to do the same.
+    --everywhere they are told over SSH, with your own login there, to do the same. With --json what they say goes to
+    standard error, and the exit code tells of them.
     """
-    code = do("peers", "remove", *aliases)
+    code = do("peers", "remove", *aliases, json=json)
     if code not in {0, UnknownPeer.exit_code}:
         raise typer.Exit(code)
     for peer in ask_for(list[Standing], "peers", "list") if everywhere else ():
-        theirs = run(over_ssh(peer.host, f"{THERE} peers remove {shlex.join(aliases)}"), peer.host, check=False)
+        there = over_ssh(peer.host, f"{THERE} peers remove {shlex.join(aliases)}")
+        theirs = run(there, peer.host, check=False, stdout=sys.stderr if json else sys.stdout)
         if theirs not in {0, UnknownPeer.exit_code}:
             code = AgentmeshError.exit_code
     raise typer.Exit(code)
 
 
 @peers.command(epilog=examples("agentmesh peers ping", "agentmesh peers ping worker-1"))
-def ping(aliases: list[str] = typer.Argument(None, metavar="PEER", help="All, if none is named.")) -> None:
+def ping(
+    aliases: list[str] = typer.Argument(None, metavar="PEER", help="All, if none is named."), json: bool = _JSON
+) -> None:
     """Measure the round trip to peers over their links.
 
     Shows with it each peer's version and key, how it is known, and how far its clock is from this host's.
     """
-    raise typer.Exit(do("peers", "ping", *(aliases or [])))
+    raise typer.Exit(do("peers", "ping", *(aliases or []), json=json))
 
 
 @peers.command(
@@ -98,6 +103,7 @@ def ping(aliases: list[str] = typer.Argument(None, metavar="PEER", help="All, if
 def authorize(
     name: str = typer.Argument(metavar="PEER", help="The host that the key speaks for."),
     key: str = typer.Argument("", metavar="PATH", help="Its ~/.agents/key.pub; - reads it from standard input."),
+    json: bool = _JSON,
 ) -> None:
     """Pin a host's own key to its name.
 
@@ -108,25 +114,27 @@ def authorize(
     ~/.agents/authorized_keys, which its own listener reads. All else in the file stays as it is. Without PATH the host
     is dialled, its host key verified, and the key taken that it says is its own.
     """
-    raise typer.Exit(_with_or_without_agent("peers", "authorize", name, _read(key) if key else ""))
+    raise typer.Exit(_with_or_without_agent("peers", "authorize", name, _read(key) if key else "", json=json))
 
 
 @peers.command(epilog=examples("agentmesh peers revoke worker-1"))
-def revoke(name: str = typer.Argument(metavar="PEER", help="The host whose keys are revoked.")) -> None:
+def revoke(
+    name: str = typer.Argument(metavar="PEER", help="The host whose keys are revoked."), json: bool = _JSON
+) -> None:
     """Take back what was authorized.
 
     The key's lines are removed from both files that can hold it; links on such a key are cut at once.
     """
-    raise typer.Exit(_with_or_without_agent("peers", "revoke", name))
+    raise typer.Exit(_with_or_without_agent("peers", "revoke", name, json=json))
 
 
-def _with_or_without_agent(*words: str) -> int:
+def _with_or_without_agent(*words: str, json: bool) -> int:
     try:
-        return do(*words)
+        return do(*words, json=json)
     except NoAgent:
         from agentmesh.agent.alone import run_command  # noqa: PLC0415 (slow, and only needed here)
 
-        return run_command(list(words))
+        return run_command([*words, *([JSON] if json else [])])
 
 
 def _read(key: str) -> str:

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
@@ -30,14 +31,18 @@ def run(
     peer: str = "this host",
     *,
     stdin: Path | None = None,
+    stdout: TextIO = sys.stdout,
     check: bool = True,
     remedy: str = "",
 ) -> int:
-    """Print a command, as it is typed by hand, and run it; returns its exit code. Raises SetupFailed."""
+    """Print a command, as it is typed by hand, and run it, both to ``stdout``; returns its exit code.
+
+    Raises SetupFailed.
+    """
     typed = _typed(command)
-    typer.echo(f"$ {shlex.join(typed)}{f' <{stdin}' if stdin else ''}")
+    typer.echo(f"$ {shlex.join(typed)}{f' <{stdin}' if stdin else ''}", file=stdout)
     with (stdin or Path("/dev/null")).open("rb") as given:
-        code = subprocess.run(command, stdin=given, check=False).returncode
+        code = subprocess.run(command, stdin=given, stdout=stdout, check=False).returncode
     if code and check:
         reason = f"`{shlex.join(typed[:2])} …` ended with {code}"
         raise SetupFailed(peer=peer, reason=f"{reason}; {remedy}" if remedy else reason)

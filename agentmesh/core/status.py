@@ -17,6 +17,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     version: str
+    code: str = ""
+    """A digest of the code that it has loaded; of an agent that doesn't tell, empty."""
     pid: int
     home: str
     listening: str

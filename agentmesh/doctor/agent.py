@@ -1,53 +1,22 @@
-"""Check the agent: whether it runs, answers, and is of this version; whether a crash has left its socket."""
+"""Check the agent: whether it runs, answers, and is of this code; whether a crash has left its socket."""
 
-import asyncio
-
-import msgspec
-
-from agentmesh import __version__
-from agentmesh.adapters import ipc
 from agentmesh.adapters.files import shown_path
 from agentmesh.config import Paths
 from agentmesh.core.finding import Finding, broken, ok, warning
 from agentmesh.core.status import Status
-from agentmesh.errors import AgentmeshError, NoAgent
-
-ANSWER_SECONDS = 3.0
-RESTART = "agentmesh stop; agentmesh install"
+from agentmesh.install.agent import Silent, difference
 
 
-class Silent(msgspec.Struct, frozen=True):
-    """There is something at the socket, but no status comes from it."""
-
-    reason: str
-
-
-async def ask_status(paths: Paths) -> Status | Silent | None:
-    """Return what the agent says of itself; None when none runs."""
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return msgspec.json.decode(await ipc.ask(paths.socket, "status"), type=Status)
-    except NoAgent:
-        return None
-    except TimeoutError:
-        return Silent(f"it has not answered for {ANSWER_SECONDS:g} s")
-    except msgspec.ValidationError:
-        return Silent("it is of another version")
-    except (AgentmeshError, OSError) as error:
-        return Silent(str(error))
-
-
-def check_agent(answer: Status | Silent | None, paths: Paths) -> Finding:
-    """See that the agent runs, answers, and is of the version that this command is of."""
+def check_agent(answer: Status | Silent | None) -> Finding:
+    """See that the agent runs, answers, and is of the code that is installed."""
     match answer:
         case None:
             return broken("agent", "none runs", "agentmesh install, or in a window of its own: agentmesh run")
         case Silent(reason):
-            return broken("agent", reason, f"end it (see `fuser {shown_path(paths.lock)}`), then: agentmesh install")
+            return broken("agent", reason, "agentmesh install, which ends it, and starts another")
         case Status():
-            if answer.version != __version__:
-                seen = f"version {answer.version} runs, this command is of {__version__}"
-                return broken("agent", seen, RESTART)
+            if seen := difference(answer):
+                return broken("agent", seen, "agentmesh install, which starts it anew")
             return ok("agent", f"agentmesh {answer.version} runs, pid {answer.pid}")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
+from itertools import chain
 
 from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.keys import HostKey
@@ -13,24 +14,25 @@ from agentmesh.core.model import Standing
 from agentmesh.core.status import Status
 from agentmesh.doctor import agent, home, peers, service, tmux
 from agentmesh.errors import AgentmeshError, BadConfiguration
+from agentmesh.install.agent import ask_status
 from agentmesh.install.system import survey
 
 
 async def examine(paths: Paths) -> list[Finding]:
     """Look at everything."""
-    answer = await agent.ask_status(paths)
+    answer = await ask_status(paths)
     config = _config(paths)
     version, hooks, services, mounts, others = await asyncio.gather(
         asyncio.to_thread(tmux.check_version),
         tmux.check_hooks(config.tmux.servers, paths),
-        asyncio.to_thread(_check_services, paths),
+        asyncio.to_thread(_check_services, paths, config),
         asyncio.to_thread(home.read_mounts),
         _check_peers(paths, config, answer.peers if isinstance(answer, Status) else []),
     )
     return [
         version,
         *hooks,
-        agent.check_agent(answer, paths),
+        agent.check_agent(answer),
         agent.check_socket(answer, paths),
         *([tmux.check_folder(answer)] if isinstance(answer, Status) else []),
         home.check_settings(paths),
@@ -61,18 +63,14 @@ async def fix(paths: Paths, findings: Iterable[Finding]) -> list[str]:
     return [each for each in done if each]
 
 
-def _check_services(paths: Paths) -> list[Finding]:
-    try:
-        system = survey(paths)
-    except BadConfiguration as error:
-        return [broken("service", f"it was not looked at: {error}", "first mend what is said above")]
-    return [service.check_service(system), *service.check_lingering(system)]
+def _check_services(paths: Paths, config: Config) -> list[Finding]:
+    system = survey(paths, config.tmux)
+    found = (service.check_configuration(system), service.check_lingering(system))
+    return [service.check_service(system), *chain(*found)]
 
 
 async def _start_agent(paths: Paths) -> str:
-    if await agent.ask_status(paths) is not None:
-        return ""  # something answers at its socket, and has work to do
-    return await service.start_agent(await asyncio.to_thread(survey, paths))
+    return await service.start_agent(await asyncio.to_thread(survey, paths, _config(paths).tmux))
 
 
 async def _check_peers(paths: Paths, config: Config, standings: list[Standing]) -> list[Finding]:

@@ -42,7 +42,8 @@ def check_modes(paths: Paths) -> Finding:
 def open_paths(paths: Paths) -> Iterator[tuple[Path, int]]:
     """Yield what is too open, and the bits of its mode that are too many."""
     database = [paths.database.with_name(paths.database.name + ending) for ending in ("", "-wal", "-shm")]
-    private = [paths.home, paths.spool, paths.bin, paths.log.parent, paths.key, paths.authorized_keys, *database]
+    private = [paths.home, paths.spool, paths.bin, paths.key, paths.authorized_keys, *database]
+    private += [paths.log.parent, *sorted(paths.log.parent.glob("*"))]
     for path in (*private, paths.socket):
         if path.exists() and path.stat().st_mode & SEEN_BY_OTHERS:
             yield path, SEEN_BY_OTHERS

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator
 from agentmesh import __version__
 from agentmesh.adapters.keys import fingerprint
 from agentmesh.agent.identities import Identities
-from agentmesh.agent.visit import LARGEST_SKEW, Introduction, visit
+from agentmesh.agent.visit import Introduction, visit
 from agentmesh.core.finding import Finding, broken, ok, warning
 from agentmesh.core.identity import Pin
 from agentmesh.core.model import Standing
+from agentmesh.core.outcome import LARGEST_SKEW
 from agentmesh.errors import (
     AgentmeshError,
     HostKeyUnknown,

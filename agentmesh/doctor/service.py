@@ -1,16 +1,18 @@
-"""Check who keeps the agent going, and have it started again where it is gone."""
+"""Check who keeps the agent going and who loads our hooks, as install has set it up; start an agent that is gone."""
 
 import asyncio
 import os
 from collections.abc import Iterator
 
+from agentmesh.adapters.files import shown_path
 from agentmesh.core.finding import Finding, ok, warning
+from agentmesh.install.agent import is_current, stop
 from agentmesh.install.block import Marks
-from agentmesh.install.change import Start
 from agentmesh.install.perform import perform
 from agentmesh.install.running import manifest_of
-from agentmesh.install.service import ENABLED, LABELS
+from agentmesh.install.service import ENABLED, LABELS, NOBODY, start
 from agentmesh.install.system import Services, System, run
+from agentmesh.install.tmux import configurations, loading
 
 _USER = ("systemctl", "--user")
 
@@ -18,11 +20,27 @@ _USER = ("systemctl", "--user")
 def check_service(system: System) -> Finding:
     """See that something starts the agent, and starts it again."""
     if system.services is Services.NONE:
-        seen = "nothing here starts the agent again: no user's systemd, launchd or cron was found"
-        return warning("service", seen, "after a restart of the machine: agentmesh install")
+        return warning("service", NOBODY, "after a restart of the machine: agentmesh install")
     if missing := list(_missing(system)):
         return warning("service", f"{system.services.value} doesn't keep {', '.join(missing)}", "agentmesh install")
     return ok("service", f"{system.services.value} keeps the agent going")
+
+
+def check_configuration(system: System) -> Iterator[Finding]:
+    """See that tmux servers that are started later load our hooks: once, and so that nothing takes them out again."""
+    if not manifest_of(system.paths).changes:
+        return
+    files, having = configurations(system), loading(system)
+    if not having:
+        yield warning("tmux.conf", "tmux's configuration doesn't load our hooks", "agentmesh install")
+    elif len(having) > 1:
+        seen = f"our hooks are loaded {len(having)} times: by {', '.join(map(shown_path, having))}"
+        yield warning("tmux.conf", seen, "agentmesh install")
+    elif having != files[-1:]:
+        seen = f"tmux reads {shown_path(files[-1])} after {shown_path(having[0])}, and can lose our hooks there"
+        yield warning("tmux.conf", seen, "agentmesh install")
+    else:
+        yield ok("tmux.conf", f"{shown_path(having[0])} loads our hooks")
 
 
 def check_lingering(system: System) -> Iterator[Finding]:
@@ -36,17 +54,17 @@ def check_lingering(system: System) -> Iterator[Finding]:
 
 
 async def start_agent(system: System) -> str:
-    """Have an agent started that is gone, in the way that install has set up. Returns what was done, if anything.
+    """Have an agent started in the way that install has set up: in place of one that hangs, or is of other code.
 
-    Raises InstallFailed.
+    Returns what was done, if anything. Raises AgentmeshError.
     """
-    if not manifest_of(system.paths).changes:
+    if is_current(system.agent) or not manifest_of(system.paths).changes:
         return ""
-    start = _start_command(system)
-    if start and (await asyncio.to_thread(run, start)).returncode == 0:
+    await stop(system.paths)
+    command = _start_command(system)
+    if command and (await asyncio.to_thread(run, command)).returncode == 0:
         return f"had {system.services.value} start the agent"
-    command = (os.fspath(system.paths.launcher), "run")
-    await asyncio.to_thread(perform, Start(says="start the agent", command=command, socket=system.paths.socket))
+    await asyncio.to_thread(perform, start(system))
     return "started the agent"
 
 

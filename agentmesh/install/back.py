@@ -64,8 +64,8 @@ def _unwrite(change: Write) -> Plan:
             wanted = without_ours(present, change.marks or Marks.SCRIPT)
         except ValueError as error:
             return Plan((), (f"{shown_path(path)} stays as it is: {error}",))
-        if wanted == present:
-            return Plan(())
+    if wanted == present:
+        return Plan(())
     if wanted is None:
         return Plan((_remove(path),))
     says = f"take our part out of {shown_path(path)}"

@@ -99,15 +99,21 @@ class Run(Change, frozen=True):
     """Whether the plan goes on when they fail, as where a person has done the same before."""
 
 
+class Stop(Change, frozen=True):
+    """The agent of a home, ended; one that hangs, too."""
+
+    home: Path
+
+
 class Start(Change, frozen=True):
     """An agent that goes on in the background; done when it answers."""
 
     command: Command
-    socket: Path
+    home: Path
 
 
 FileChange: TypeAlias = MakeFolder | RemoveFolder | SetMode | Write | Remove | Links | Move
-AnyChange: TypeAlias = FileChange | Prepare | Crontab | Run | Start
+AnyChange: TypeAlias = FileChange | Prepare | Crontab | Run | Stop | Start
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -25,14 +25,15 @@ def plan_edit(
 ) -> Write | None:
     """Return the change that puts our block into a file, or nothing when it is there. Raises BadConfiguration.
 
-    A link stays one: what it leads to is changed. Lines that are replaced become comments.
+    Without content, our block is taken out. A link stays one: what it leads to is changed. Lines that are replaced
+    become comments.
     """
     path = path.resolve()
     present = _read(path)
     text = "" if present is None else present.decode(_FORM)
     try:
         wanted = muted(text, is_replaced)
-        wanted = with_block(wanted, content, marks) if content else wanted
+        wanted = with_block(wanted, content, marks) if content else without_block(wanted, marks)
     except ValueError as error:
         raise BadConfiguration(path=path, reason=error) from error
     if wanted == text:

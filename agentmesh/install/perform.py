@@ -1,14 +1,15 @@
 """Make a change. Each can be made again where it was made in part: what is there already is left."""
 
+import asyncio
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import assert_never
 
 from agentmesh.adapters.files import make_private_folder, replace
 from agentmesh.config import Paths
 from agentmesh.errors import InstallFailed
+from agentmesh.install.agent import START_SECONDS, stop, wait_until_it_listens
 from agentmesh.install.change import (
     AnyChange,
     Crontab,
@@ -22,12 +23,10 @@ from agentmesh.install.change import (
     Run,
     SetMode,
     Start,
+    Stop,
     Write,
 )
-from agentmesh.install.system import answers, run
-
-START_SECONDS = 20.0
-"""How long an agent may take until it answers."""
+from agentmesh.install.system import run
 
 
 def perform(change: AnyChange) -> None:
@@ -49,6 +48,8 @@ def _perform(change: AnyChange) -> None:
         case Run():
             for command in change.commands:
                 _run(change, command)
+        case Stop():
+            asyncio.run(stop(Paths(change.home)))
         case Start():
             _start(change)
         case _:
@@ -116,10 +117,7 @@ def _start(change: Start) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + START_SECONDS
-    while not answers(change.socket):
-        if agent.poll() is not None:
-            raise InstallFailed(what=change.says, reason="it ended at once; `agentmesh run` shows why")
-        if time.monotonic() > deadline:
-            raise InstallFailed(what=change.says, reason=f"it doesn't answer after {START_SECONDS:g} s")
-        time.sleep(0.05)
+    if not wait_until_it_listens(Paths(change.home), lambda: agent.poll() is not None):
+        ended = agent.poll() is not None
+        reason = "it ended at once; `agentmesh run` shows why" if ended else f"nothing after {START_SECONDS:g} s"
+        raise InstallFailed(what=change.says, reason=reason)

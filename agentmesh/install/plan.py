@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentmesh.adapters.files import PRIVATE_FILE, shown_path
-from agentmesh.config import Paths, load_config
+from agentmesh.config import Config, Paths
 from agentmesh.core import authorized_keys
+from agentmesh.install.agent import Silent
 from agentmesh.install.back import way_back
 from agentmesh.install.change import Links, Plan, Prepare, Remove, RemoveFolder, Run, Write
 from agentmesh.install.guide import plan_guide
 from agentmesh.install.home import hooks_copy, plan_home, plan_links
 from agentmesh.install.manifest import Manifest, rendered
-from agentmesh.install.service import plan_service, unit_folder
+from agentmesh.install.service import plan_release, plan_service, plan_stop, unit_folder
 from agentmesh.install.system import Services, System
 from agentmesh.install.takeover import plan_takeover
 from agentmesh.install.tmux import plan_tmux, plan_unload
@@ -37,15 +38,16 @@ def install_plan(system: System, manifest: Manifest, guides: tuple[Path, ...] = 
     return plan + plan_service(system, manifest)
 
 
-def uninstall_plan(system: System, manifest: Manifest, *, everything: bool) -> Plan:
+def uninstall_plan(system: System, config: Config, manifest: Manifest, *, everything: bool) -> Plan:
     """Return what undoes all that install did, and removes what the agent made.
 
     ``everything`` takes the messages, the keys and the settings that were not there before, too.
     """
     paths = system.paths
     plan = Plan(())
-    if system.agent:
-        plan += Plan((Run(says="stop the agent", commands=((os.fspath(paths.launcher), "stop"),)),))
+    if isinstance(system.agent, Silent):
+        plan += plan_release(system)  # it will be killed, which is a failure to who keeps it
+    plan += plan_stop(system)
     plan += plan_unload(system) + Plan(tuple(_removal("the agent's files", _generated(paths))))
     for change in reversed(manifest.changes):
         plan += way_back(change, system)
@@ -53,7 +55,7 @@ def uninstall_plan(system: System, manifest: Manifest, *, everything: bool) -> P
         plan += Plan((Run(says="let systemd forget our units", commands=(("systemctl", "--user", "daemon-reload"),)),))
     if everything:
         plan += _precious(system, manifest)
-    return plan + _notes(system, manifest, everything=everything) + _rest(system)
+    return plan + _notes(system, manifest, everything=everything) + _rest(paths, config)
 
 
 def precious(paths: Paths) -> tuple[Path, ...]:
@@ -108,10 +110,9 @@ def _notes(system: System, manifest: Manifest, *, everything: bool) -> Plan:
     return Plan((*_removal("the copies of your files", (copies,)), note))
 
 
-def _rest(system: System) -> Plan:
+def _rest(paths: Paths, config: Config) -> Plan:
     """Plan to remove the folders of ours that are empty by then, and tell what stays."""
-    paths = system.paths
-    inbox = Path(load_config(paths).drops.folder).expanduser()
+    inbox = Path(config.drops.folder).expanduser()
     plan = Plan(())
     if inbox.is_dir() and any(path.is_file() for path in inbox.rglob("*")):
         plan += Plan((), (f"{shown_path(inbox)} holds files that were sent to you, and stays",))

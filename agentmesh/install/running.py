@@ -1,15 +1,13 @@
 """Carry a plan out, change by change, written down as it goes; what a person sees is told by the caller."""
 
-import time
 from collections.abc import Callable
 
 from agentmesh.config import Paths
 from agentmesh.errors import InstallFailed
 from agentmesh.install.change import AnyChange, Plan, Run
 from agentmesh.install.manifest import Manifest
-from agentmesh.install.perform import START_SECONDS, perform
+from agentmesh.install.perform import perform
 from agentmesh.install.plan import manifest_path
-from agentmesh.install.system import answers
 
 
 def install(plan: Plan, manifest: Manifest, tell: Callable[[AnyChange], None]) -> None:
@@ -41,13 +39,3 @@ def uninstall(plan: Plan, tell: Callable[[AnyChange], None]) -> list[InstallFail
 def manifest_of(paths: Paths) -> Manifest:
     """Return what install has done in a home. Raises BadConfiguration."""
     return Manifest(manifest_path(paths))
-
-
-def agent_answers(paths: Paths) -> bool:
-    """Wait until an agent answers, as far as one has been started."""
-    deadline = time.monotonic() + START_SECONDS
-    while not answers(paths.socket):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

@@ -8,9 +8,11 @@ from pathlib import Path
 from agentmesh import __version__
 from agentmesh.adapters.files import shown_path
 from agentmesh.config import shipped
+from agentmesh.core.status import Status
 from agentmesh.errors import BadConfiguration
+from agentmesh.install.agent import Silent, is_current
 from agentmesh.install.block import Marks, muted, with_block
-from agentmesh.install.change import AnyChange, Command, Crontab, Plan, Run, Start, Write
+from agentmesh.install.change import AnyChange, Command, Crontab, Plan, Run, Start, Stop, Write
 from agentmesh.install.home import missing_folders
 from agentmesh.install.manifest import Manifest
 from agentmesh.install.system import Services, System
@@ -19,6 +21,7 @@ from agentmesh.install.tmux import calls_old_program
 UNITS = ("agentmesh.service", "agentmesh-resync.service", "agentmesh-resync.timer")
 ENABLED = ("agentmesh.service", "agentmesh-resync.timer")
 LABELS = ("io.agentmesh.agent", "io.agentmesh.resync")
+NOBODY = "nothing here starts the agent again after a restart: no user's systemd, launchd or cron was found"
 
 
 def plan_service(system: System, manifest: Manifest) -> Plan:
@@ -31,8 +34,34 @@ def plan_service(system: System, manifest: Manifest) -> Plan:
         case Services.CRON:
             return _cron(system) + _by_hand(system)
         case Services.NONE:
-            note = "nothing here starts the agent again after a restart: no user's systemd, launchd or cron was found"
-            return _by_hand(system) + Plan((), (note,))
+            return _by_hand(system) + Plan((), (NOBODY,))
+
+
+def plan_stop(system: System) -> Plan:
+    """Plan that the agent ends, when one runs; one that hangs, too."""
+    match system.agent:
+        case None:
+            return Plan(())
+        case Silent(reason):
+            says = f"end the agent: {reason}"
+        case Status(version=version) if version != __version__:
+            says = f"stop the agent of version {version}"
+        case Status():
+            says = "stop the agent"
+    return Plan((Stop(says=says, home=system.paths.home),))
+
+
+def plan_release(system: System) -> Plan:
+    """Plan that nobody starts the agent again when it ends."""
+    match system.services:
+        case Services.SYSTEMD:
+            commands: tuple[Command, ...] = (("systemctl", "--user", "disable", "--now", "--no-block", *ENABLED),)
+        case Services.LAUNCHD:
+            commands = tuple(("launchctl", "bootout", f"gui/{os.getuid()}/{label}") for label in LABELS)
+        case _:
+            return Plan(())
+    says = f"have {system.services.value} leave the agent alone"
+    return Plan((Run(says=says, commands=commands, optional=True),))
 
 
 def unit_folder(system: System) -> Path:
@@ -56,10 +85,10 @@ def rendered_agent(label: str, system: System) -> bytes:
 
 
 def crontab_lines(system: System) -> str:
-    """Return what cron is to do every five minutes: look at everything again, and start the agent when it is gone."""
+    """Return what cron is to do every five minutes: look again, and start the agent where it is gone, or hangs."""
     told = " ".join(f"{key}={shlex.quote(value)}" for key, value in system.environment.items())
     program = shlex.quote(os.fspath(system.paths.launcher))
-    line = f"""*/5 * * * * {told} sh -c '"$0" sync || exec "$0" run' {program} >/dev/null 2>&1"""
+    line = f"""*/5 * * * * {told} sh -c '"$0" resync || exec "$0" run' {program} >/dev/null 2>&1"""
     return line.replace("%", r"\%") + "\n"
 
 
@@ -75,11 +104,12 @@ def _systemd(system: System, manifest: Manifest) -> Plan:
     states = [system.asked(*control, word, name) for name in ENABLED for word in ("is-enabled", "is-active")]
     commands: list[Command] = [(*control, "daemon-reload")] if written else []
     says = "let systemd keep the agent running, and look after it every five minutes"
-    if None in states or written or system.agent != __version__:
-        if system.agent and states[1] is None:
-            commands.append((os.fspath(system.paths.launcher), "stop"))  # one that was started by hand
+    current = is_current(system.agent)
+    if None in states or written or not current:
+        if states[1] is None or isinstance(system.agent, Silent):  # else systemd stops it, which has started it
+            plan += plan_stop(system)
         commands += [(*control, "enable", *ENABLED), (*control, "restart", *ENABLED)]
-        if (written and None not in states) or (system.agent and system.agent != __version__):
+        if (written and None not in states) or (system.agent is not None and not current):
             says = f"start the agent of version {__version__} in place of the one that runs"
         back = (*control, "disable", "--now", *reversed(ENABLED))
         plan += Plan(
@@ -99,15 +129,16 @@ def _launchd(system: System, manifest: Manifest) -> Plan:
     domain = f"gui/{os.getuid()}"
     for label in LABELS:
         loaded = system.asked("launchctl", "print", f"{domain}/{label}") is not None
-        upgraded = label == LABELS[0] and system.agent != __version__
+        upgraded = label == LABELS[0] and not is_current(system.agent)
         if loaded and label not in written and not upgraded:
             continue
         out: Command = ("launchctl", "bootout", f"{domain}/{label}")
         into: Command = ("launchctl", "bootstrap", domain, os.fspath(folder / f"{label}.plist"))
-        stop = ((os.fspath(system.paths.launcher), "stop"),) if system.agent and label == LABELS[0] else ()
+        if label == LABELS[0]:
+            plan += plan_stop(system)
         run = Run(
             says=f"let launchd keep {label}",
-            commands=(*stop, *((out,) if loaded else ()), into),
+            commands=(*((out,) if loaded else ()), into),
             back_says=f"take {label} out of launchd",
             back=(out,),
         )
@@ -128,16 +159,16 @@ def _cron(system: System) -> Plan:
 
 
 def _by_hand(system: System) -> Plan:
-    """Plan that an agent of this version runs, by a process of its own."""
-    if system.agent == __version__:
+    """Plan that an agent of this very code runs, by a process of its own."""
+    if is_current(system.agent):
         return Plan(())
+    return plan_stop(system) + Plan((start(system),))
+
+
+def start(system: System) -> Start:
+    """Return what starts the agent, by a process of its own."""
     command = (os.fspath(system.paths.launcher), "run")
-    changes: list[AnyChange] = []
-    if system.agent:
-        says = f"stop the agent of version {system.agent}"
-        changes.append(Run(says=says, commands=((os.fspath(system.paths.launcher), "stop"),)))
-    changes.append(Start(says=f"start the agent, version {__version__}", command=command, socket=system.paths.socket))
-    return Plan(tuple(changes))
+    return Start(says=f"start the agent, version {__version__}", command=command, home=system.paths.home)
 
 
 def _files(manifest: Manifest, folder: Path, files: dict[str, bytes]) -> Plan:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 from enum import Enum
@@ -12,14 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from agentmesh.adapters import ipc
-from agentmesh.config import Paths, load_config
-from agentmesh.errors import AgentmeshError
+from agentmesh.adapters.listener import has_listener
+from agentmesh.config import Paths, Tmux
+from agentmesh.core.status import Status
+from agentmesh.install.agent import Silent, ask_status
 from agentmesh.install.change import Command
 
 PATIENCE = 20.0
-ANSWER_SECONDS = 5.0
-"""How long an agent may take to answer; one that hangs is as good as none."""
 _LINGER = Path("/var/lib/systemd/linger")
 """Holds a file for each user whose services go on after logging out (logind.conf(5), loginctl(1))."""
 
@@ -47,8 +45,8 @@ class System(msgspec.Struct, frozen=True):
     """The folders of ``$PATH``."""
     environment: dict[str, str]
     """What a service must be told, because it doesn't come from a login shell."""
-    agent: str
-    """The version of the agent that runs; empty when none answers."""
+    agent: Status | Silent | None
+    """What the agent that runs says of itself."""
     servers: tuple[Path, ...] = ()
     """The sockets of the tmux servers that run."""
 
@@ -61,8 +59,8 @@ class System(msgspec.Struct, frozen=True):
         return done.stdout if done.returncode == 0 else None
 
 
-def survey(paths: Paths) -> System:
-    """Look at this machine. Raises BadConfiguration."""
+def survey(paths: Paths, tmux: Tmux) -> System:
+    """Look at this machine; ``tmux``: the settings that say where its servers are."""
     from agentmesh.adapters.tmux import find_sockets  # noqa: PLC0415 (libtmux is slow, and every command imports this)
 
     user_home = Path.home()
@@ -74,8 +72,8 @@ def survey(paths: Paths) -> System:
         lingers=(_LINGER / pwd.getpwuid(os.getuid()).pw_name).exists(),
         search=tuple(Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder),
         environment=_environment(paths),
-        agent=_agent(paths),
-        servers=tuple(path for path in find_sockets(load_config(paths).tmux.servers) if answers(path)),
+        agent=asyncio.run(ask_status(paths)),
+        servers=tuple(path for path in find_sockets(tmux.servers) if _runs(path)),
     )
 
 
@@ -122,28 +120,8 @@ def _environment(paths: Paths) -> dict[str, str]:
     return told
 
 
-class _Status(msgspec.Struct):
-    version: str
-
-
-def _agent(paths: Paths) -> str:
-    async def ask() -> bytes:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await ipc.ask(paths.socket, "status")
-
+def _runs(server: Path) -> bool:
     try:
-        answer = asyncio.run(ask())
-    except (AgentmeshError, OSError):  # a TimeoutError is an OSError
-        return ""
-    return msgspec.json.decode(answer, type=_Status).version
-
-
-def answers(path: Path) -> bool:
-    """Tell whether somebody listens at a socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(PATIENCE)
-        try:
-            probe.connect(os.fspath(path))
-        except OSError:
-            return False
-    return True
+        return has_listener(server)
+    except OSError:
+        return False

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from agentmesh.adapters.files import shown_path
 from agentmesh.config import hooks_file
+from agentmesh.install.block import Marks
 from agentmesh.install.change import AnyChange, Plan, Run
 from agentmesh.install.edits import plan_edit
-from agentmesh.install.home import hooks_copy, missing_folders
+from agentmesh.install.home import hooks_copy
 from agentmesh.install.manifest import Manifest
 from agentmesh.install.system import System
 
@@ -26,8 +27,12 @@ def calls_old_program(text: str) -> bool:
 
 def plan_tmux(system: System, manifest: Manifest) -> Plan:
     """Plan the block in tmux's configuration, and our hooks in the servers that run."""
-    path = _configuration(system)
-    changes: list[AnyChange] = list(missing_folders(path.parent))
+    *others, path = configurations(system) or [system.user_home / ".tmux.conf"]
+    changes: list[AnyChange] = []
+    for other in others:
+        says = f"take what is ours, or old, out of {shown_path(other)}, as tmux reads {shown_path(path)} after it"
+        if edit := plan_edit(system, manifest, other, says, "", is_replaced=_is_old_hook):
+            changes.append(edit)
     says = f"load our hooks from {shown_path(path)}"
     if edit := plan_edit(system, manifest, path, says, _block(system), is_replaced=_is_old_hook):
         changes.append(edit)
@@ -41,11 +46,21 @@ def plan_unload(system: System) -> Plan:
     return Plan(tuple(_unload(socket) for socket in system.servers if _MARK in _shown(system, socket)))
 
 
-def _configuration(system: System) -> Path:
-    """Return the file of the user's that tmux reads (tmux(1), FILES): the first of those that exist."""
-    usual = system.user_home / ".tmux.conf"
-    places = (usual, system.settings / "tmux" / "tmux.conf", system.user_home / ".config" / "tmux" / "tmux.conf")
-    return next((place for place in places if place.exists()), usual)
+def configurations(system: System) -> list[Path]:
+    """Return the files of the user's that tmux reads, in its order: each that is there.
+
+    (TMUX_CONF in tmux's Makefile.am, expand_paths in tmux.c, since 3.2.) One that is read later can take out hooks that
+    an earlier one has set: so ours are loaded by the last.
+    """
+    home = system.user_home
+    places = (home / ".tmux.conf", system.settings / "tmux" / "tmux.conf", home / ".config" / "tmux" / "tmux.conf")
+    return list({place.resolve(): place for place in places if place.exists()}.values())
+
+
+def loading(system: System) -> list[Path]:
+    """Return those of them that load our hooks."""
+    mark = Marks.SCRIPT.lines[0].encode()
+    return [path for path in configurations(system) if mark in path.read_bytes().splitlines()]
 
 
 def _block(system: System) -> str:

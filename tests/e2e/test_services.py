@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.hosts import Host, Network, obstacle
 from tests.e2e.mesh import addresses, open_window, screen, status
 from tests.eventually import eventually
+from tests.findings import WARNING, findings
 
 pytestmark = [pytest.mark.hosts, pytest.mark.tmux, pytest.mark.timeout(240)]
 
@@ -112,6 +113,20 @@ def test_the_resync_starts_an_agent_anew_that_hangs(managed: Host) -> None:
     eventually(lambda: managed.run("agentmesh", "status", check=False).returncode == 0, "it answers")
 
 
+def test_an_agent_that_hangs_is_replaced_by_install_and_ended_by_uninstall(managed: Host) -> None:
+    before = look(managed)
+    install(managed)
+    first = pid(managed)
+    managed.run("kill", "-STOP", str(first))
+    assert "end the agent: it has not answered" in install(managed)
+    eventually(lambda: managed.run("agentmesh", "status", check=False).returncode == 0, "another answers")
+    assert pid(managed) not in {0, first}
+    managed.run("kill", "-STOP", str(pid(managed)))
+    managed.run("agentmesh", "uninstall", "--yes", timeout=INSTALL_SECONDS)
+    assert control(managed, "show", "-P", "LoadState", "agentmesh.service").strip() == "not-found"
+    assert look(managed) == before
+
+
 def test_an_agent_that_was_stopped_on_purpose_stays_so_until_install(managed: Host) -> None:
     install(managed)
     managed.run("agentmesh", "stop")
@@ -195,6 +210,25 @@ def test_a_read_only_home_is_said_and_install_goes_on_when_it_is_mended(solo: Ho
     assert "hello" in solo.run("notify-pane", "first", "hello").stdout
     solo.run("agentmesh", "uninstall", "--yes")
     assert look(solo) == before
+
+
+def test_a_home_on_a_network_file_system_is_warned_of_and_the_agent_says_what_it_lacks(solo: Host) -> None:
+    """A real sshfs, which speaks with a real SFTP server over a pipe."""
+    solo.outside("far").mkdir()
+    solo.outside(".agents").mkdir()
+    server = solo.outside("sftp")
+    server.write_text("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n")
+    server.chmod(0o755)
+    solo.run("sshfs", "-o", f"ssh_command={solo.home}/sftp", f"far:{solo.home}/far", solo.home / ".agents")
+    try:
+        disk = findings(solo.run("agentmesh", "doctor", "--json", check=False).stdout)["disk"]
+        assert (disk.state, disk.seen) == (WARNING, "~/.agents is on a network file system (fuse.sshfs)")
+        refused = solo.run("agentmesh", "run", check=False)
+        assert refused.returncode == 1
+        assert "no socket can be made there" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    finally:
+        solo.run("umount", solo.home / ".agents")
 
 
 def give_room(host: Host, kibibytes: int, *options: str) -> None:

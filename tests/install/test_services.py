@@ -21,7 +21,7 @@ def system(home: Path, agents: Path | None = None, **environment: str) -> System
         lingers=False,
         search=(),
         environment={"PATH": "/opt/tmux/bin:/usr/bin", **environment},
-        agent="",
+        agent=None,
     )
 
 
@@ -102,13 +102,13 @@ def cron_runs(line: str) -> list[str]:
     return ["/bin/sh", "-c", command.replace(r"\%", "%")]
 
 
-@pytest.mark.parametrize(("synced", "does"), [(0, ["sync"]), (4, ["sync", "run"])])
+@pytest.mark.parametrize(("synced", "does"), [(0, ["resync"]), (4, ["resync", "run"])])
 def test_cron_starts_the_agent_only_when_it_is_gone(tmp_path: Path, synced: int, does: list[str]) -> None:
     here = system(tmp_path, tmp_path / "agents 100%", TMUX_TMPDIR="/run/it's")
     launcher, said = here.paths.launcher, tmp_path / "said"
     launcher.parent.mkdir(parents=True)
     launcher.write_text(
-        f'#!/bin/sh\necho "$1 $TMUX_TMPDIR" >>{shlex.quote(str(said))}\n[ "$1" != sync ] || exit {synced}\n'
+        f'#!/bin/sh\necho "$1 $TMUX_TMPDIR" >>{shlex.quote(str(said))}\n[ "$1" != resync ] || exit {synced}\n'
     )
     launcher.chmod(0o755)
     subprocess.run(cron_runs(crontab_lines(here)), env={"PATH": "/usr/bin:/bin"}, check=True)

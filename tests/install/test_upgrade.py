@@ -18,15 +18,15 @@ _CHECKOUT = Path(__file__).parents[2]
 NEWER = "99.0.0"
 
 
-def newer_version(folder: Path) -> str:
-    """Make an environment with a newer version of this package, as a wheel lays it out; return its Python."""
+def built(folder: Path, version: str, more: str = "") -> str:
+    """Make an environment with this package, as a wheel lays it out; return its Python. ``more`` code is in it."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/*/site-packages")
     shutil.copytree(_CHECKOUT / "agentmesh", site / "agentmesh")
     for name in ("hooks", "systemd", "launchd"):
         shutil.copytree(_CHECKOUT / name, site / "agentmesh" / name)
     module = site / "agentmesh" / "__init__.py"
-    module.write_text(module.read_text().replace(__version__, NEWER))
+    module.write_text(module.read_text().replace(__version__, version) + more)
     (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     return str(folder / "bin" / "python")
 
@@ -40,7 +40,7 @@ def test_what_waits_is_delivered_by_the_new_version(person: Person) -> None:
     for number in range(3):
         person.call("notify-pane", "asks", "--queue", f"number {number}")
 
-    new = newer_version(person.root / "new")
+    new = built(person.root / "new", NEWER)
     told = person.call(new, "-m", "agentmesh", "install")
     assert f"stop the agent of version {__version__}" in told
     assert f"start the agent, version {NEWER}" in told

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agentmesh.cli.install import Carried
+from agentmesh.cli.log import Line
 from agentmesh.core.address import Address
 from agentmesh.core.delivery import Event, State
 from agentmesh.core.model import Letter, Message, Pane, Standing
@@ -138,12 +140,22 @@ def test_json_is_one_receipt_a_line(host: LocalHost) -> None:
         ("agentmesh outbox", list[Letter]),
         ("agentmesh inbox", list[Letter]),
         ("agent-discover", dict[str, int]),
+        ("agentmesh inbox mark --all", dict[str, int]),
+        ("agentmesh install --dry-run", Carried),
+        ("agentmesh uninstall --dry-run", Carried),
     ],
 )
 def test_what_tells_facts_tells_them_as_json(host: LocalHost, command: str, form: type[object]) -> None:
     told = host.run(*command.split(), "--json")
     assert told.returncode == 0
     msgspec.json.decode(told.stdout, type=form)
+
+
+def test_each_line_of_the_log_is_told_as_json(host: LocalHost) -> None:
+    told = host.run("agentmesh", "log", "agent is running", "--json")
+    line = msgspec.json.decode(told.stdout, type=Line)
+    assert (line.level, line.event) == ("INFO", "agent is running")
+    assert line.facts["home"] == str(host.agents)
 
 
 def test_a_pane_is_told_its_name_as_json(host: LocalHost, shell: str) -> None:

@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import asyncssh
 import msgspec
 import pytest
 
-from agentmesh.adapters.keys import HostKey
+from agentmesh.adapters.keys import HostKey, fingerprint
 from agentmesh.adapters.ssh import SUBSYSTEM
 from agentmesh.core.model import Letter, Standing
+from agentmesh.core.outcome import Added, Authorized, Failed, Pinged, Removed, Revoked
 from agentmesh.core.wire import Bye, Decoder, Deliver, Frame, Hello, SliceNews, encode, slice_text
 from tests.core.examples import a_message, a_pane, a_slice
 from tests.eventually import eventually
@@ -22,6 +24,7 @@ from tests.mesh.local import LocalHost, know
 pytestmark = pytest.mark.tmux
 
 Pair = tuple[LocalHost, LocalHost]
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -132,6 +135,28 @@ def test_a_ping_shows_the_round_trip_and_who_answers(pinned: Pair) -> None:
     ), answer
     assert peers(hub)["worker"].latency is not None
     assert hub.run("agentmesh", "peers", "ping", "nobody").returncode == 2
+
+
+def test_what_became_of_each_peer_is_told_as_json(pinned: Pair) -> None:
+    hub, worker = pinned
+
+    def told(form: type[T], *words: str, code: int = 0) -> T:
+        done = hub.run("agentmesh", "peers", *words, "--json")
+        assert done.returncode == code, done
+        return msgspec.json.decode(done.stdout, type=form, strict=True)
+
+    key = fingerprint(HostKey(worker.agents / "key").public)
+    ping, failed = told(tuple[Pinged, Failed], "ping", "worker", "nobody", code=2)
+    assert (ping.host, ping.key, ping.identity != "") == ("worker", key, True)
+    assert 0 < ping.latency < 10
+    assert (failed.host, failed.exit_code) == ("nobody", 2)
+    assert "No peer is called nobody" in failed.error
+    assert [added.key for added in told(list[Added], "add", "worker")] == [key]
+    again = told(Authorized, "authorize", "worker", str(worker.agents / "key.pub"))
+    assert again == Authorized(host="worker", key=key, is_new=False, file="~/.agents/authorized_keys", is_peer=True)
+    assert told(Revoked, "revoke", "worker") == Revoked(host="worker", keys=1, is_peer=True)
+    (removed,) = told(list[Removed], "remove", "worker", "--everywhere")
+    assert (removed.host, removed.ended) == ("worker", 0)
 
 
 def test_a_revoked_key_is_cut_off_at_once(pinned: Pair) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from agentmesh.core.delivery import State
 from agentmesh.core.model import Letter
+from agentmesh.core.outcome import Handled
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
 
@@ -226,6 +227,13 @@ def test_the_outbox_lists_takes_back_and_sends_again(host: LocalHost) -> None:
     assert [states[body].receipt.state for body in ("refused", "waits")] == [State.REFUSED, State.WITHDRAWN]
     again = host.run("agentmesh", "outbox", "retry", states["refused"].message.id)
     assert "sent again as" in again.stdout
+    told = host.run("agentmesh", "outbox", "drop", states["waits"].message.id[:12], "--json")
+    (ended,) = msgspec.json.decode(told.stdout, type=list[Handled])
+    assert (ended.id, ended.state) == (states["waits"].message.id, State.WITHDRAWN)
+    told = host.run("agentmesh", "outbox", "retry", ended.id, "--json")
+    (resent,) = msgspec.json.decode(told.stdout, type=list[Handled])
+    assert resent.again in {letter.message.id for letter in outbox(host, "--all")}
+    assert host.run("agentmesh", "outbox", "drop", resent.again).returncode == 0
     box.clear()
     box.has_taken(["refused"])
 
