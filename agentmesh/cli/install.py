@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from agentmesh.cli.setup import ENVIRONMENT
 from agentmesh.config import Paths, load_alias
 from agentmesh.errors import AgentmeshError, InstallFailed
 from agentmesh.install import running
@@ -72,7 +73,18 @@ def uninstall(
         typer.echo(f"! {failure}", err=True)
     if failures:
         raise typer.Exit(InstallFailed.exit_code)
-    typer.echo("Uninstalled. `pipx uninstall agentmesh` (or pip) removes the program itself.")
+    typer.echo(f"Uninstalled. To remove the program itself: {_removal(Path(sys.prefix))}")
+
+
+def _removal(environment: Path) -> str:
+    """Return the command that removes this package, by the environment that it is installed in."""
+    if environment == Path.home() / ENVIRONMENT:
+        return f"rm -r ~/{ENVIRONMENT}"
+    if "pipx" in environment.parts:
+        return "pipx uninstall agentmesh"
+    if "uv" in environment.parts:
+        return "uv tool uninstall agentmesh"
+    return f"{environment}/bin/pip uninstall agentmesh"
 
 
 def _show(plan: Plan) -> None:
