@@ -83,7 +83,7 @@ def serve_peer(paths: Paths, pinned: str) -> int:
     """
 
     async def work() -> None:
-        if not paths.launcher.exists():
+        if not paths.home.exists():
             raise NotSetUp  # a peer that still calls where we were uninstalled must not furnish the home again
         async with assembled(paths) as agent, standard_streams() as (reader, writer):
             agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
