@@ -11,7 +11,7 @@ from tests.bench.crowd import Crowd, crowd
 SIZES = (10, 50, 100, 200)
 CHANGES = 10
 REST_SECONDS = 2 * LEFT_SECONDS[1]
-"""Between two changes: what one makes hosts say later is over, and counted as its own."""
+"""After each change: what it makes hosts say later is over, and counted as its own."""
 TARGET_SECONDS = 2.0
 """Within which a mesh of the largest size has converged after a change."""
 FOOTING = "Seconds until every registry.toml says so; packets and KiB for each agent and change; MiB of one agent."
@@ -28,7 +28,7 @@ class Grown:
     heal: float
     cold: float
     packets: float
-    """That cross the network for one change, for each agent; those of TCP itself are among them."""
+    """That cross the network for one change, for each agent, beside those that do without; TCP's own are among them."""
     kib: float
     """The same in KiB."""
     mib: float
@@ -40,14 +40,17 @@ def measure(size: int) -> Grown:
     with crowd(size) as made:
         cold = start(made)
         made.settle()
+        before = made.traffic()
+        time.sleep(CHANGES * REST_SECONDS)
+        idle = [now - then for now, then in zip(made.traffic(), before, strict=True)]
         changes = []
         before = made.traffic()
         for _ in range(CHANGES):
-            time.sleep(REST_SECONDS)
             address = made.first.rename().encode()
             changes.append(made.seconds_until(partial(_has, address), "the change is known"))
-        time.sleep(REST_SECONDS)
-        packets, sent = (now - then for now, then in zip(made.traffic(), before, strict=True))
+            time.sleep(REST_SECONDS)
+        after = made.traffic()
+        packets, sent = (now - then - quiet for now, then, quiet in zip(after, before, idle, strict=True))
         mib = made.resident()
         return Grown(
             agents=size,
