@@ -9,7 +9,7 @@ from agentmesh.agent.gossip import LEFT_SECONDS
 from tests.bench.crowd import Crowd, crowd
 
 SIZES = (10, 50, 100, 200)
-CHANGES = 10
+CHANGES = 5
 REST_SECONDS = 2 * LEFT_SECONDS[1]
 """After each change: what it makes hosts say later is over, and counted as its own."""
 TARGET_SECONDS = 2.0
