@@ -21,7 +21,7 @@ from agentmesh.config import Mesh
 from tests.e2e.namespaces import Namespaces
 from tests.tmux import RealTmux
 
-PATIENCE = 400.0
+PATIENCE = 1200.0
 """Seconds that anything may take."""
 _POLL_SECONDS = 0.005
 _QUIET_PACKETS = 2
