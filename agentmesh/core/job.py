@@ -1,0 +1,130 @@
+"""The life of a job, as a table, and what its events make of it. Pure.
+
+::
+
+    registered ──▶ claimed ──▶ started ──▶ completed
+        │             │           │  ▲ progress
+        └─────────────┴───────────┴──┴▶ error, cancelled, expired
+
+The last four are ends: whatever is reported after them changes nothing, and is noted. Who reports first has claimed the
+job, be it by a claim or by a later step.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from agentmesh.core.event import Event, EventType, JobId, content
+from agentmesh.core.model import UnixTime
+from agentmesh.errors import BadEvent
+
+
+class JobState(StrEnum):
+    """How far a job is."""
+
+    REGISTERED = "registered"
+    CLAIMED = "claimed"
+    STARTED = "started"
+    COMPLETED = "completed"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+TRANSITIONS: Mapping[tuple[JobState, EventType], JobState] = {
+    (JobState.REGISTERED, EventType.CLAIMED): JobState.CLAIMED,
+    (JobState.REGISTERED, EventType.STARTED): JobState.STARTED,
+    (JobState.REGISTERED, EventType.PROGRESS): JobState.STARTED,
+    (JobState.REGISTERED, EventType.COMPLETED): JobState.COMPLETED,
+    (JobState.REGISTERED, EventType.ERROR): JobState.ERROR,
+    (JobState.REGISTERED, EventType.CANCELLED): JobState.CANCELLED,
+    (JobState.REGISTERED, EventType.EXPIRED): JobState.EXPIRED,
+    (JobState.CLAIMED, EventType.STARTED): JobState.STARTED,
+    (JobState.CLAIMED, EventType.PROGRESS): JobState.STARTED,
+    (JobState.CLAIMED, EventType.COMPLETED): JobState.COMPLETED,
+    (JobState.CLAIMED, EventType.ERROR): JobState.ERROR,
+    (JobState.CLAIMED, EventType.CANCELLED): JobState.CANCELLED,
+    (JobState.CLAIMED, EventType.EXPIRED): JobState.EXPIRED,
+    (JobState.CLAIMED, EventType.LOST): JobState.CLAIMED,
+    (JobState.STARTED, EventType.PROGRESS): JobState.STARTED,
+    (JobState.STARTED, EventType.COMPLETED): JobState.COMPLETED,
+    (JobState.STARTED, EventType.ERROR): JobState.ERROR,
+    (JobState.STARTED, EventType.CANCELLED): JobState.CANCELLED,
+    (JobState.STARTED, EventType.EXPIRED): JobState.EXPIRED,
+    (JobState.STARTED, EventType.LOST): JobState.STARTED,
+}
+
+EXIT_CODES: Mapping[JobState, int] = {
+    JobState.COMPLETED: 0,
+    JobState.ERROR: 8,
+    JobState.CANCELLED: 9,
+    JobState.EXPIRED: 10,
+}
+"""What `agentmesh job wait` exits with, by the state a job ended in; these states are the ends. 5: the wait timed out."""
+OF_THE_CLAIMER = frozenset({EventType.STARTED, EventType.PROGRESS, EventType.COMPLETED, EventType.ERROR})
+"""What only who has claimed the job reports."""
+OF_THE_HOME = frozenset({EventType.REGISTERED, EventType.CANCELLED, EventType.EXPIRED, EventType.LOST})
+"""What only the job's home says, by itself or when it is asked to."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that was handed to somebody, as its home knows it. Without its token: that is nobody's to read."""
+
+    id: JobId
+    home: str
+    """The host that it was submitted on, which alone decides what is true of it."""
+    submitter: str
+    to: str
+    """Whom it is for, as the submitter wrote it: an address, or what names several."""
+    hosts: tuple[str, ...]
+    """The hosts of those it was for: they alone are told its token."""
+    title: str
+    brief: str
+    created: UnixTime
+    expires: UnixTime = 0
+    """When it ends by itself, Unix seconds by its home's clock; 0: never."""
+    is_signed: bool = True
+    """Whether its events must be signed with its token."""
+    retry_of: str = ""
+    """The job that this one repeats."""
+    state: JobState = JobState.REGISTERED
+    worker: str = ""
+    """Who has claimed it: the emitter of its first report."""
+    percent: int | None = None
+    message: str = ""
+    """What was reported last."""
+    lost: str = ""
+    """Why the worker is held for gone; empty while it is there, or has not claimed the job yet."""
+    updated: UnixTime = 0
+    """When its home accepted the last event, by the home's clock."""
+
+
+def is_end(state: JobState) -> bool:
+    """Tell whether nothing can happen to a job any more."""
+    return state in EXIT_CODES
+
+
+def after(job: Job, event: Event, now: int) -> Job:
+    """Return the job after a genuine event, accepted at a moment. Raises BadEvent when it can't come now."""
+    if is_end(job.state):
+        raise BadEvent(reason=f"the job has ended already: {job.state}")
+    if event.type is EventType.CLAIMED and job.worker:
+        raise BadEvent(reason=f"{job.worker} has claimed the job already")
+    if event.type in OF_THE_CLAIMER and job.worker not in {"", event.sender}:
+        raise BadEvent(reason=f"it is not from {job.worker}, who has claimed the job")
+    if (job.state, event.type) not in TRANSITIONS:
+        raise BadEvent(reason=f"a job that is {job.state} can't become {event.type}")
+    body = content(event)
+    percent = body.get("percent")
+    message = body.get("message")
+    is_report = event.type in OF_THE_CLAIMER | {EventType.CLAIMED}
+    return msgspec.structs.replace(
+        job,
+        state=TRANSITIONS[job.state, event.type],
+        worker=event.sender if is_report else job.worker,
+        percent=percent if isinstance(percent, int) and 0 <= percent <= 100 else job.percent,  # noqa: PLR2004 (per cent)
+        message=message if isinstance(message, str) else job.message,
+        lost=str(message or "it is gone") if event.type is EventType.LOST else "" if is_report else job.lost,
+        updated=now,
+    )
