@@ -38,7 +38,6 @@ fuzz: $(VENV)/installed
 package: $(VENV)/installed .system-test
 	rm -rf dist
 	$(BIN)/python -m hatchling build
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt pipx uv
 	$(BIN)/python -m pytest -m 'installs or not installs' tests/e2e/test_package.py tests/e2e/test_installs.py
 
 picture: $(VENV)/installed .system-demo

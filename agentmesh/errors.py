@@ -147,6 +147,12 @@ class NoAgent(AgentmeshError):
     """No agent runs here. Start it with `agentmesh run`."""
 
 
+class NotSetUp(AgentmeshError):
+    """agentmesh isn't set up here. Run `agentmesh install`."""
+
+    exit_code = 127  # as a shell that finds no program: to a peer it is the same
+
+
 class AlreadyRunning(AgentmeshError):
     """An agent already runs for {home}. Stop it with `agentmesh stop`, or look at it with `agentmesh status`."""
 

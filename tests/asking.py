@@ -1,6 +1,7 @@
 """Ask an agent by its socket, as its commands do: to start a command takes a hundred times as long as the answer."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,10 @@ class Asking:
             return False
         return True
 
+    def listens(self) -> bool:
+        """Tell whether an agent runs there, and its own listener for peers."""
+        return self.answers() and bool(self.status().listening)
+
     def status(self) -> Status:
         """Return what the agent says of itself. Raises NoAgent."""
         return msgspec.json.decode(self._ask("status"), type=Status)
@@ -40,4 +45,5 @@ class Asking:
         self._ask("sync")
 
     def _ask(self, *words: str) -> bytes:
-        return asyncio.run(ipc.ask(self._socket, *words))
+        with ThreadPoolExecutor(max_workers=1) as thread:  # who asks may have an event loop of its own
+            return thread.submit(asyncio.run, ipc.ask(self._socket, *words)).result()

@@ -68,6 +68,7 @@ def _read(file: Path) -> str:
 
 def _write(file: Path, text: str) -> None:
     try:
-        replace(file.resolve(), text.encode(_FORM), PRIVATE_FILE)  # a link stays one
+        mode = file.stat().st_mode & 0o777 if file.exists() else PRIVATE_FILE
+        replace(file.resolve(), text.encode(_FORM), mode)  # a link stays one
     except OSError as error:
         raise BadConfiguration(path=file, reason=error) from error

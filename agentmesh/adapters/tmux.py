@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import libtmux
@@ -17,6 +16,7 @@ import msgspec
 from libtmux.exc import TmuxCommandNotFound
 
 from agentmesh.adapters.listener import has_listener
+from agentmesh.adapters.thread import LoneThread
 from agentmesh.adapters.tmux_client import Clients
 from agentmesh.core.inventory import PaneRecord
 from agentmesh.core.place import Landmark
@@ -115,13 +115,13 @@ class TmuxServer:
         self._server = libtmux.Server(socket_path=path, tmux_bin=program)
         self._clients = Clients(program or "tmux", path)
         self._timers: list[asyncio.TimerHandle] = []
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tmux")
+        self._thread = LoneThread(f"tmux {self.name}")
 
     def close(self) -> None:
         """Take no more commands."""
         self._stop_timers()
         self._thread.submit(self._clients.close)
-        self._thread.shutdown(wait=False)
+        self._thread.shutdown()
 
     def dismiss(self) -> None:
         """Keep no client waiting for this server, and start none in place of those that were used."""

@@ -12,7 +12,7 @@ from agentmesh.adapters.ipc import SHARED_ENVIRONMENT, Request, ask, connect
 from agentmesh.adapters.stdio import standard_streams
 from agentmesh.agent.app import assembled
 from agentmesh.config import Paths
-from agentmesh.errors import AgentmeshError, NoAgent
+from agentmesh.errors import AgentmeshError, NoAgent, NotSetUp
 
 INTERRUPTED = 130
 """What a shell has for a command that Ctrl-C ended."""
@@ -83,6 +83,8 @@ def serve_peer(paths: Paths, pinned: str) -> int:
     """
 
     async def work() -> None:
+        if not paths.home.exists():
+            raise NotSetUp  # a peer that still calls where we were uninstalled must not furnish the home again
         async with assembled(paths) as agent, standard_streams() as (reader, writer):
             agent.tasks.start("scan", agent.scanner.keep_scanning(agent.tasks))
             agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))

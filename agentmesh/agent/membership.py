@@ -21,8 +21,11 @@ class Membership:
     async def take_up_peers(self) -> list[str]:
         """Know the hosts of ``peers.conf``, and no others; returns them. Raises BadConfiguration, changing nothing."""
         peers = load_peers(self._paths)
+        before = {peer.host for peer in self._links.statuses}
         await self._replica.set_members(peers)
         self._links.set_peers(peers)
+        if set(peers) - before:
+            self._links.gossip.summarise()  # what was told of them until now was ignored
         return peers
 
     async def take_up_keys(self) -> None:

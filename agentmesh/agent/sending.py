@@ -66,7 +66,8 @@ class Sending:
     async def _brief(self) -> str:
         """Return what a status line shows: nothing, when there is nothing to know."""
         unread = await self._postman.count_unread()
-        away = sorted(host for host, state in self._replica.states.items() if state.startswith("stale"))
+        others = sorted(self._replica.members - {self._replica.own.host})
+        away = [host for host in others if not self._replica.states.get(host, "").startswith("live")]
         told = [f"{unread} unread"] * bool(unread) + [f"{', '.join(away)} away"] * bool(away)
         return "".join(f"{part}\n" for part in ["; ".join(told)] if part)
 

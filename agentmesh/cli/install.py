@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import typer
 
+from agentmesh.cli.setup import ENVIRONMENT
 from agentmesh.config import Config, Paths, load_alias, load_config
 from agentmesh.errors import AgentmeshError, BadConfiguration, InstallFailed
 from agentmesh.install import running
@@ -96,9 +97,19 @@ def uninstall(
         typer.echo(f"! {failure}", err=True)
     if failures:
         raise typer.Exit(InstallFailed.exit_code)
-    if json:
-        return
-    typer.echo("Uninstalled. `pipx uninstall agentmesh` (or pip) removes the program itself.")
+    if not json:
+        typer.echo(f"Uninstalled. To remove the program itself: {_removal(Path(sys.prefix))}")
+
+
+def _removal(environment: Path) -> str:
+    """Return the command that removes this package, by the environment that it is installed in."""
+    if environment == Path.home() / ENVIRONMENT:
+        return f"rm -r ~/{ENVIRONMENT}"
+    if "pipx" in environment.parts:
+        return "pipx uninstall agentmesh"
+    if "uv" in environment.parts:
+        return "uv tool uninstall agentmesh"
+    return f"{environment}/bin/pip uninstall agentmesh"
 
 
 def _config(paths: Paths) -> tuple[Config, tuple[str, ...]]:

@@ -17,14 +17,15 @@ from agentmesh.errors import BadAlias, SetupFailed, UsageError
 PATIENCE = 30.0
 """Seconds that a link, or a window, may take to be known."""
 SESSION = "agentmesh-hello"
-_UPLOAD = ".cache/agentmesh"
+ENVIRONMENT = ".local/share/agentmesh"
+"""Below the home: the virtual environment in which pip installs on a peer, where there is neither pipx nor uv."""
 _INSTALL = """\
-set -e; cd ~/{upload}
+set -e; cd "$(mktemp -d)"; trap 'rm -r "$PWD"' EXIT; cat >{wheel}
 if command -v pipx >/dev/null; then pipx install --force ./{wheel}; bin=~/.local/bin
 elif command -v uv >/dev/null; then uv tool install --force ./{wheel}; bin=~/.local/bin
-else bin=~/.local/share/agentmesh/bin; python3 -m venv ~/.local/share/agentmesh; $bin/pip install --quiet ./{wheel}; fi
-rm {wheel}; [ -e ~/.agents/self.conf ] || {{ mkdir -p -m 700 ~/.agents; echo {name} >~/.agents/self.conf; }}
-exec $bin/agentmesh install
+else bin=~/{environment}/bin; python3 -m venv ~/{environment}; $bin/pip install --quiet ./{wheel}; fi
+[ -e ~/.agents/self.conf ] || {{ mkdir -p -m 700 ~/.agents; echo {name} >~/.agents/self.conf; }}
+$bin/agentmesh install
 """
 
 
@@ -93,10 +94,9 @@ def _install(peer: str, *, yes: bool) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         wheel = pack(Path(folder))
-        run(over_ssh(peer, f"mkdir -p ~/{_UPLOAD} && cat >~/{_UPLOAD}/{wheel.name}"), peer, stdin=wheel)
-    script = _INSTALL.format(upload=_UPLOAD, wheel=wheel.name, name=peer)
-    remedy = "install Python 3.11 or newer there, and pipx, uv or python3-venv; see that its pip reaches an index"
-    run(over_ssh(peer, script), peer, remedy=remedy)
+        script = _INSTALL.format(wheel=wheel.name, environment=ENVIRONMENT, name=peer)
+        remedy = "install Python 3.11 or newer there, and pipx, uv or python3-venv; see that its pip reaches an index"
+        run(over_ssh(peer, script), peer, stdin=wheel, remedy=remedy)
 
 
 def _greet(peer: str, own: str) -> None:

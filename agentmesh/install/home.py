@@ -27,6 +27,7 @@ def _home(paths: Paths) -> Iterator[AnyChange]:
         yield SetMode(says=says, path=paths.home, mode=PRIVATE_FOLDER, before=mode)
     if not _is_prepared(paths):
         found = frozenset(path.name for path in paths.home.iterdir()) if paths.home.is_dir() else frozenset()
+        found = frozenset() if found == {paths.self.name} else found  # the name alone was put there for this install
         says = f"furnish {shown_path(paths.home)}: folders closed to others, this host's key, the programs in bin/"
         yield Prepare(says=says, home=paths.home, found=found)
     hooks = hooks_copy(paths)

@@ -72,5 +72,5 @@ def screen(host: Host, target: str) -> str:
 
 
 def knows(host: Host, *wanted: str) -> Callable[[], bool]:
-    """Return the condition that a host knows these addresses."""
-    return lambda: set(wanted) <= set(addresses(host))
+    """Return the condition that a host's agent runs and knows these addresses."""
+    return lambda: asking(host).answers() and set(wanted) <= set(addresses(host))

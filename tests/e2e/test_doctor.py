@@ -104,6 +104,7 @@ def test_each_way_in_which_a_peer_is_lost_has_its_remedy(network: Network, trio:
     assert found["peer east"].state is WARNING
     assert found["peer worker-1"].state is OK
     assert found["identity of worker-1"].state is WARNING
+    assert found["identity of worker-1"].seen == "claimed when it calls: no key is pinned to it"
     assert found["identity of worker-1"].remedy == "agentmesh peers authorize worker-1"
 
 
@@ -125,6 +126,7 @@ def test_a_peer_of_another_version_whose_clock_is_wrong_and_whose_key_is_not_the
         assert (found["version of worker-1"].state, found["clock of worker-1"].state) == (WARNING, WARNING)
         assert "s ahead of this host's" in found["clock of worker-1"].seen
         assert found["identity of worker-1"].state is BROKEN
+        assert found["identity of worker-1"].seen.endswith(", isn't the one that is pinned to it")
         agent.terminate()
     finally:
         hub.run("agentmesh", "peers", "revoke", "worker-1")

@@ -2,39 +2,15 @@
 
 import re
 import sys
-import zipfile
-from importlib.metadata import distribution, requires
-from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 from tests.e2e.hosts import Host, Network
 from tests.e2e.mesh import open_window, status
+from tests.e2e.newcomers import PACKAGES, give_packages
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.hosts
-
-
-def dependencies(name: str, known: set[str]) -> set[str]:
-    """Return what an installed package depends on here, and what that depends on."""
-    for text in requires(name) or ():
-        need = Requirement(text)
-        if need.name not in known and (need.marker is None or need.marker.evaluate({"extra": ""})):
-            known.add(need.name)
-            dependencies(need.name, known)
-    return known
-
-
-def repack(name: str, folder: Path) -> None:
-    """Make a wheel of an installed package again: a namespaced host has no package index."""
-    found = distribution(name)
-    (*_, tag) = [line.partition(": ")[2] for line in (found.read_text("WHEEL") or "").splitlines() if line[:3] == "Tag"]
-    wheel = folder / f"{found.name.replace('-', '_')}-{found.version}-{tag}.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for file in found.files or ():
-            if ".." not in file.parts and "__pycache__" not in file.parts:
-                archive.write(file.locate(), str(file))
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +18,13 @@ def bare(network: Network) -> tuple[Host, Host]:
     """Return a host with agentmesh on its PATH, and one that has just Python, tmux, and packages to install from."""
     hub, worker = network.add_host("hub"), network.add_host("worker-1")
     config = worker.outside("/run/sshd_config")
-    config.write_text(config.read_text().replace(f"{sys.prefix}/bin:", ""))
+    config.write_text(config.read_text().replace(f"{sys.prefix}/bin:", f"{sys.base_prefix}/bin:"))
     worker.stop_sshd()
     worker.start_sshd()
-    wheels = worker.outside("wheels")
-    wheels.mkdir()
-    for name in dependencies("agentmesh", set()):
-        repack(name, wheels)
+    give_packages(worker)
     settings = worker.outside(".config/pip/pip.conf")
     settings.parent.mkdir(parents=True)
-    settings.write_text(f"[global]\nno-index = true\nfind-links = {worker.home}/wheels\n[install]\nno-compile = true\n")
+    settings.write_text(f"[global]\nno-index = true\nfind-links = {PACKAGES}\n[install]\nno-compile = true\n")
     return hub, worker
 
 

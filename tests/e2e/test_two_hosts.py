@@ -209,6 +209,7 @@ def test_a_killed_agent_is_back_with_its_registry(hub: Host, worker: Host) -> No
 
 def test_an_agent_killed_while_it_types_leaves_the_message_uncertain(hub: Host, worker: Host) -> None:
     open_window(worker, "foo", "box", f"{sys.executable} {CLAUDE} box.log cut")
+    eventually(lambda: "❯" in screen(worker, "foo:box"), "the program is ready")
     eventually(knows(hub, "worker-1-foo-box"), "the pane")
     pid = str(status(worker).pid)
     with ThreadPoolExecutor(1) as thread:

@@ -21,7 +21,7 @@ import msgspec
 from agentmesh.core.delivery import State, is_end
 from agentmesh.core.model import Message, Receipt
 from tests.e2e.hosts import Host, Network, obstacle
-from tests.e2e.mesh import addresses, make_mesh
+from tests.e2e.mesh import knows, make_mesh
 from tests.eventually import eventually
 from tests.faults.hosts import CLAUDE, READER
 from tests.faults.tally import Tally, tally
@@ -149,7 +149,7 @@ class Soak:
         self._targets = [f"{name}-dev-{pane}" for name in NAMES for pane in PANES]
         for station in self.stations:
             eventually(
-                lambda station=station: set(self._targets) <= set(addresses(station.host)),  # type: ignore[misc]
+                knows(station.host, *self._targets),
                 "all hosts know all panes",
                 network.diagnose,
                 seconds=60,

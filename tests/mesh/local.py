@@ -43,7 +43,9 @@ class LocalHost:
     def start(self) -> None:
         """Run the agent, and wait until it answers."""
         self._agent = self.popen(*self.program)
-        eventually(self.asking.answers, "the agent answers", lambda: self.log)
+        has_listener = "[listen]" in (self.agents / "config.toml").read_text()
+        ready = self.asking.listens if has_listener else self.asking.answers
+        eventually(ready, "the agent is ready", lambda: self.log)
 
     def popen(self, *words: str, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
         """Start a program, which writes to the log."""

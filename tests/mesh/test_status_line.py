@@ -83,6 +83,6 @@ def test_the_key_asks_whom_to_tell_what(settled: LocalHost, terminal: str, tmux:
 
 def test_a_host_that_is_away_is_named(pair: tuple[LocalHost, LocalHost]) -> None:
     left, right = pair
-    assert left.notify("--brief").stdout == ""
+    eventually(lambda: not left.notify("--brief").stdout, "nobody is away", left.status)
     right.kill()
     eventually(lambda: left.notify("--brief").stdout == "right away\n", "it is away", left.status)
