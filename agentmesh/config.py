@@ -46,6 +46,7 @@ class Paths:
         self.authorized_keys = home / "authorized_keys"
         self.sshd_keys = Path.home() / ".ssh" / "authorized_keys"
         self.profiles = home / "profiles"
+        self.jobs = home / "jobs"
         self.socket_pointer = home / "agent.sock.path"
 
     @property

@@ -89,6 +89,20 @@ class UnknownMessage(AgentmeshError):
     exit_code = 2
 
 
+class BadEvent(AgentmeshError):
+    """The event isn't accepted: {reason}."""
+
+
+class UnknownJob(AgentmeshError):
+    """No one job has an id that ends with {id}: {found} do. See `agentmesh job list`."""
+
+    exit_code = 2
+
+
+class BrokenChain(AgentmeshError):
+    """Line {line} of {path} isn't what was written: {reason}."""
+
+
 class NotInPane(AgentmeshError):
     """Only a registered pane can be identified, and the command doesn't run in one. Run it inside tmux."""
 

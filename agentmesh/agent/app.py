@@ -16,8 +16,10 @@ from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
+from agentmesh.agent.errands import Errands
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.inspection import Inspection
+from agentmesh.agent.jobs import Jobs
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
@@ -28,6 +30,7 @@ from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.reporting import Reporting
+from agentmesh.agent.reports import Reports
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import Tasks
@@ -55,6 +58,8 @@ class Agent(msgspec.Struct, frozen=True):
     postman: Postman
     control: Control
     reporting: Reporting
+    jobs: Jobs
+    reports: Reports
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -81,11 +86,15 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         turns = Turns(paths.pane_locks, database, replica, scanner, typist)
         queues = PaneQueues(config.queue, database, turns, tasks)
         postman = Postman(alias, database, replica, queues, drops, tasks)
-        links = Links(alias, replica, postman, tasks, identities)
+        jobs = Jobs(alias, paths.jobs, database, replica)
+        reports = Reports(database, tasks)
+        errands = Errands(database, jobs, reports)
+        links = reports.road = Links(alias, replica, postman, errands, tasks, identities)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
         dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
         sending = Sending(replica, directory, postman, links, dropping)
+        errands.directory, errands.send = directory, sending.run
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
@@ -98,12 +107,25 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
             "capture": inspection.capture,
             "peers": about_peers.run,
             "status": reporting.status,
+            "job": errands.run,
         }
         control = Control(paths, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
             await scanner.scan()
             yield Agent(
-                config, replica, drops, scanner, links, membership, postman, control, reporting, tasks, stopping
+                config,
+                replica,
+                drops,
+                scanner,
+                links,
+                membership,
+                postman,
+                control,
+                reporting,
+                jobs,
+                reports,
+                tasks,
+                stopping,
             )
         finally:
             scanner.close()
@@ -121,6 +143,7 @@ def prepare(paths: Paths) -> None:
             paths.input,
             paths.bin,
             paths.log.parent,
+            paths.jobs,
         ):
             files.make_private_folder(folder)
         paths.event.touch(mode=0o600)
@@ -148,6 +171,8 @@ async def run(paths: Paths) -> None:
             loop.add_signal_handler(number, agent.stopping.set)
         # What an earlier run has left goes first: before a command or a peer can bring anything.
         await agent.postman.recover(agent.links)
+        await agent.jobs.recover()
+        await agent.reports.recover()
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))
@@ -155,6 +180,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
         agent.tasks.start("check links", agent.links.vigil.keep_checking())
         agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
+        agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))

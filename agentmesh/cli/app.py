@@ -12,6 +12,7 @@ from agentmesh.cli import (
     doctor,
     guide,
     install,
+    job,
     log,
     mail,
     peers,
@@ -54,7 +55,7 @@ def serve_wire(
     raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, peers, mail, log, install, setup, guide, doctor, demo, completion):
+for module in (agent, registry, peers, mail, job, log, install, setup, guide, doctor, demo, completion):
     module.add_to(commands)
 
 

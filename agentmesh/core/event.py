@@ -1,4 +1,4 @@
-"""What is reported of a job: events, their canonical form, and their signatures. Pure. EVENTS.md beside this describes it.
+"""What is reported of a job: events, their canonical form, and their signatures. Pure. EVENTS.md describes them.
 
 A body is kept as the text of JSON that its emitter wrote: that is what is signed, and nobody parses it before the
 signature is known to be right.
@@ -56,6 +56,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Empty where nobody signed it."""
 
 
+def home_of(job: str) -> str:
+    """Return the alias of a job's home.
+
+    >>> home_of("worker-1-00112233aabbccdd")
+    'worker-1'
+    """
+    return job.rpartition("-")[0]
+
+
 def canonical(event: Event) -> bytes:
     r"""Return what is signed of an event: a line that names the form, and its fields as netstrings.
 
@@ -93,7 +102,8 @@ def decode(text: bytes | str) -> Event:
 def content(event: Event) -> dict[str, Any]:
     """Return the object in the body. Raises BadEvent. For events that are known to be genuine alone.
 
-    >>> content(Event(job="hub-00112233aabbccdd", seq=1, type=EventType.PROGRESS, time=0, sender="me", body='{"percent":5}'))
+    >>> job = "hub-00112233aabbccdd"
+    >>> content(Event(job=job, seq=1, type=EventType.PROGRESS, time=0, sender="me", body='{"percent":5}'))
     {'percent': 5}
     """
     try:

@@ -61,7 +61,7 @@ EXIT_CODES: Mapping[JobState, int] = {
     JobState.CANCELLED: 9,
     JobState.EXPIRED: 10,
 }
-"""What `agentmesh job wait` exits with, by the state a job ended in; these states are the ends. 5: the wait timed out."""
+"""What `agentmesh job wait` exits with, by the state a job ended in; these states are the ends."""
 OF_THE_CLAIMER = frozenset({EventType.STARTED, EventType.PROGRESS, EventType.COMPLETED, EventType.ERROR})
 """What only who has claimed the job reports."""
 OF_THE_HOME = frozenset({EventType.REGISTERED, EventType.CANCELLED, EventType.EXPIRED, EventType.LOST})
@@ -128,3 +128,15 @@ def after(job: Job, event: Event, now: int) -> Job:
         lost=str(message or "it is gone") if event.type is EventType.LOST else "" if is_report else job.lost,
         updated=now,
     )
+
+
+def brief_text(job: Job) -> str:
+    """Return what its assignee reads of a job: what to do, and how to say so."""
+    title = f"Job: {job.title}" if job.title else "Job"
+    lines = [
+        f"{title} (from {job.submitter}, id {job.id})",
+        job.brief,
+        f"Claim it: agentmesh job claim {job.id}",
+        f"Report: agentmesh job event {job.id} started | progress --percent N | completed | error --message TEXT",
+    ]
+    return "\n".join(lines)

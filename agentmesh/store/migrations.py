@@ -32,6 +32,33 @@ MIGRATIONS = (
     ALTER TABLE slices ADD COLUMN signature TEXT NOT NULL DEFAULT '';
     ALTER TABLE inbox ADD COLUMN origin BLOB NOT NULL DEFAULT '{}';
     """,
+    """
+    CREATE TABLE jobs (id TEXT PRIMARY KEY, state TEXT NOT NULL, token TEXT NOT NULL, job BLOB NOT NULL) STRICT;
+    CREATE INDEX jobs_by_state ON jobs (state);
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        job TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        event BLOB NOT NULL,
+        received INTEGER NOT NULL,
+        origin BLOB NOT NULL,
+        UNIQUE (job, sender, seq)
+    ) STRICT;
+    CREATE TABLE dropped (job TEXT NOT NULL, dropped BLOB NOT NULL) STRICT;
+    CREATE INDEX dropped_by_job ON dropped (job);
+    CREATE TABLE grants (job TEXT PRIMARY KEY, token TEXT NOT NULL) STRICT;
+    CREATE TABLE reports (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        home TEXT NOT NULL,
+        job TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        event BLOB NOT NULL,
+        outcome TEXT
+    ) STRICT;
+    CREATE INDEX reports_by_job ON reports (job, sender);
+    """,
 )
 
 

@@ -1,0 +1,299 @@
+"""agentmesh job: hand a task to somebody in the mesh, follow it, report on it."""
+
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import typer
+
+from agentmesh.adapters import ledger
+from agentmesh.cli.ask import ask, ask_for, do
+from agentmesh.cli.help import examples
+from agentmesh.cli.table import console, escape, table
+from agentmesh.config import Paths
+from agentmesh.core.chain import BadLine, Entry, unchained
+from agentmesh.core.duration import parse_duration
+from agentmesh.core.errand import Seen, Step, Submission, Watch
+from agentmesh.core.event import EventType, content, is_genuine
+from agentmesh.core.job import EXIT_CODES, Job, is_end
+from agentmesh.core.text import without_controls
+from agentmesh.errors import BrokenChain, UsageError
+
+PATIENCE = 30
+"""Seconds for which the agent is asked at a time."""
+TIMED_OUT = 5
+_PROGRAM = "agentmesh job"
+_JSON = typer.Option(False, "--json", help="Print it as JSON.")
+_ID = typer.Argument(metavar="ID", help="The job's id; of a job of this host its end will do.")
+
+job = typer.Typer(
+    help="Hand a task to a program or person in a pane, anywhere in the mesh, and follow it.",
+    epilog=examples(
+        "agentmesh job submit worker-1-api-review --brief 'review the migration' --wait",
+        "agentmesh job claim hub-3f9a1c2b7d4e5f60",
+        "agentmesh job event hub-3f9a1c2b7d4e5f60 progress --percent 40",
+        "agentmesh job log -f 5f60",
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@job.command()
+def submit(
+    address: str = typer.Argument(metavar="ADDRESS", help="Who is to do it; of several the first to claim it does."),
+    brief: str = typer.Option(..., "--brief", metavar="TEXT", help="What is to be done; @FILE reads a file."),
+    title: str = typer.Option("", "--title", help="A few words for tables."),
+    attach: list[str] = typer.Option([], "--attach", metavar="PATH", help="A file or folder to send along."),
+    timeout: str = typer.Option("", "--timeout", metavar="TIME", help="After which the job expires (30s, 5m, 2h)."),
+    no_auth: bool = typer.Option(False, "--no-auth", help="Accept events that nobody has signed."),
+    wait_for_it: bool = typer.Option(False, "--wait", help="Wait for its end, as `job wait` does."),
+) -> None:
+    """Submit a job: it is stored here, then its brief is sent to the pane. Prints the job's id."""
+    wanted = Submission(
+        to=address,
+        brief=_text(brief),
+        title=title,
+        files=tuple(attach),
+        seconds=parse_duration(timeout, _PROGRAM) if timeout else 0,
+        is_signed=not no_auth,
+    )
+    raise typer.Exit(_submit(wanted, waits=wait_for_it))
+
+
+@job.command()
+def claim(identifier: str = _ID) -> None:
+    """Claim a job: of several who try, one does."""
+    _report(identifier, EventType.CLAIMED, {})
+
+
+@job.command()
+def event(
+    identifier: str = _ID,
+    what: str = typer.Argument(metavar="started|progress|completed|error"),
+    message: str = typer.Option("", "--message", "-m", metavar="TEXT", help="For who follows the job."),
+    data: str = typer.Option("", "--data", metavar="JSON", help="For programs: any JSON."),
+    percent: int | None = typer.Option(None, "--percent", min=0, max=100, help="How much is done."),
+) -> None:
+    """Report on a job. It is stored, signed, and told to the job's home as soon as that can be reached."""
+    kinds = {kind.value: kind for kind in (*_REPORTS,)}
+    if what not in kinds:
+        raise UsageError(reason=f"An event is one of {', '.join(kinds)}.", program=_PROGRAM)
+    body: dict[str, object] = {}
+    if message:
+        body["message"] = message
+    if percent is not None:
+        body["percent"] = percent
+    if data:
+        try:
+            body["data"] = msgspec.json.decode(data)
+        except msgspec.DecodeError as error:
+            raise UsageError(reason=f"--data is no JSON: {error}.", program=_PROGRAM) from error
+    _report(identifier, kinds[what], body)
+
+
+@job.command()
+def wait(
+    identifier: str = _ID,
+    timeout: str = typer.Option("", "--timeout", metavar="TIME", help="How long at most (30s, 5m, 2h)."),
+) -> None:
+    """Wait for a job's end, and show its progress.
+
+    Exits with 0 when it is completed, 8 on an error, 9 when it is cancelled, 10 when it expired, 5 when time is over.
+    """
+    raise typer.Exit(_wait(identifier, parse_duration(timeout, _PROGRAM) if timeout else None))
+
+
+@job.command("list")
+def list_jobs(
+    ended: bool = typer.Option(False, "--all", help="Also those that have ended."),
+    json: bool = _JSON,
+) -> None:
+    """Show the jobs that were submitted on this host and have not ended."""
+    which = "all" if ended else "open"
+    if json:
+        typer.echo(ask("job", "list", which), nl=False)
+        return
+    rows = table("id", "submitted", "for", "state", "worker", "title")
+    for each in ask_for(list[Job], "job", "list", which):
+        columns = (each.id, _when(each.created), each.to, _state(each), each.worker, each.title or _line(each.brief))
+        rows.add_row(*map(escape, columns))
+    console().print(rows)
+
+
+@job.command()
+def show(identifier: str = _ID, json: bool = _JSON) -> None:
+    """Show a job, and why events of it were dropped, if any were."""
+    seen = _look(identifier, 0, 0)
+    if json:
+        typer.echo(msgspec.json.encode(seen))
+        return
+    found = seen.job
+    typer.echo(f"{found.id}  {_state(found)}")
+    for name, value in (("title", found.title), ("for", found.to), ("from", found.submitter), ("worker", found.worker)):
+        if value:
+            typer.echo(f"  {name}: {without_controls(value)}")
+    typer.echo(f"  submitted: {_when(found.created)}")
+    if found.lost:
+        typer.echo(f"  the worker is gone: {without_controls(found.lost)}")
+    typer.echo(f"  brief: {without_controls(found.brief)}")
+    for reason in seen.dropped:
+        typer.echo(f"  dropped: {without_controls(reason)}")
+
+
+@job.command("log")
+def show_log(
+    identifier: str = _ID,
+    follow: bool = typer.Option(False, "-f", "--follow", help="Go on until the job ends."),
+    json: bool = typer.Option(False, "--json", help="Print each event as a line of JSON."),
+) -> None:
+    """Show what has happened to a job."""
+    for entry in _follow(identifier, None) if follow else _look(identifier, 0, 0).entries:
+        typer.echo(msgspec.json.encode(entry) if json else _told(entry))
+
+
+@job.command()
+def cancel(
+    identifier: str = _ID,
+    reason: str = typer.Option("it was cancelled", "--message", "-m", metavar="TEXT", help="Why."),
+) -> None:
+    """End a job of this host that has not ended."""
+    typer.echo(_state(ask_for(Job, "job", "cancel", identifier, reason)))
+
+
+@job.command()
+def retry(
+    identifier: str = _ID,
+    wait_for_it: bool = typer.Option(False, "--wait", help="Wait for its end, as `job wait` does."),
+) -> None:
+    """Submit a job of this host again, as a new one, once it has ended. Prints the new job's id."""
+    old = _look(identifier, 0, 0).job
+    if not is_end(old.state):
+        raise UsageError(reason=f"The job is {old.state}; cancel it first.", program=_PROGRAM)
+    seconds = old.expires - old.created if old.expires else 0
+    wanted = Submission(
+        to=old.to, brief=old.brief, title=old.title, seconds=seconds, is_signed=old.is_signed, retry_of=old.id
+    )
+    raise typer.Exit(_submit(wanted, waits=wait_for_it))
+
+
+@job.command()
+def verify(identifier: str = _ID) -> None:
+    """See that nobody has changed the record of a job of this host: its chain, its signatures, its order."""
+    found = _look(identifier, 0, 0).job
+    folder = Paths.from_environment().jobs / found.id
+    path = folder / "events.ndjson"
+    try:
+        entries = unchained(ledger.read(path))
+    except BadLine as error:
+        raise BrokenChain(path=path, line=error.number, reason=error.reason) from error
+    token = (folder / "token").read_text().strip()
+    highest: dict[str, int] = {}
+    for entry in entries:
+        made = entry.event
+        if found.is_signed and not is_genuine(made, token):
+            raise BrokenChain(path=path, line=entry.number, reason="its signature is wrong")
+        if made.seq <= highest.get(made.sender, 0):
+            raise BrokenChain(path=path, line=entry.number, reason="its seq isn't above the one before")
+        highest[made.sender] = made.seq
+    known = len(_all_entries(found.id))
+    if len(entries) != known:
+        raise BrokenChain(path=path, line=len(entries) + 1, reason=f"{known} events were accepted")
+    typer.echo(f"{found.id}: {len(entries)} events, all as they were accepted")
+
+
+_REPORTS = (EventType.STARTED, EventType.PROGRESS, EventType.COMPLETED, EventType.ERROR)
+
+
+def _submit(wanted: Submission, *, waits: bool) -> int:
+    import asyncio  # noqa: PLC0415
+
+    from agentmesh.adapters import ipc  # noqa: PLC0415
+
+    socket = Paths.from_environment().socket
+    code, output, error = asyncio.run(ipc.perform(socket, "job", "submit", msgspec.json.encode(wanted).decode()))
+    sys.stdout.write(output.decode())
+    sys.stdout.flush()
+    sys.stderr.write(error.decode())
+    return _wait(output.decode().split()[0], None) if waits and not code else code
+
+
+def _report(identifier: str, kind: EventType, body: dict[str, object]) -> None:
+    step = Step(job=identifier, type=kind, content=body)
+    raise typer.Exit(do("job", "report", msgspec.json.encode(step).decode(), json=False))
+
+
+def _look(identifier: str, beyond: int, patience: int) -> Seen:
+    wanted = Watch(job=identifier, beyond=beyond, patience=patience)
+    return ask_for(Seen, "job", "watch", msgspec.json.encode(wanted).decode())
+
+
+def _all_entries(identifier: str) -> list[Entry]:
+    entries: list[Entry] = []
+    while more := _look(identifier, len(entries), 0).entries:
+        entries += more
+    return entries
+
+
+def _follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
+    """Yield what happens to a job until it ends, or so many seconds are over."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    count = 0
+    while True:
+        left = PATIENCE if deadline is None else max(0, min(PATIENCE, int(deadline - time.monotonic() + 1)))
+        seen = _look(identifier, count, left)
+        yield from seen.entries
+        count += len(seen.entries)
+        if (is_end(seen.job.state) and not seen.entries) or (deadline and time.monotonic() >= deadline):
+            return
+
+
+def _wait(identifier: str, seconds: int | None) -> int:
+    for entry in _follow(identifier, seconds):
+        sys.stderr.write(f"{_told(entry)}\n")
+    found = _look(identifier, 0, 0).job
+    typer.echo(_state(found))
+    return EXIT_CODES.get(found.state, TIMED_OUT)
+
+
+def _state(found: Job) -> str:
+    percent = "" if found.percent is None or is_end(found.state) else f" {found.percent} %"
+    message = f": {without_controls(found.message)}" if found.message else ""
+    return f"{found.state}{percent}{message}"
+
+
+def _told(entry: Entry) -> str:
+    made = entry.event
+    body = content(made)
+    told = [f"{body['percent']} %"] if "percent" in body else []
+    told += [str(body[name]) for name in ("title", "message") if body.get(name)]
+    told += [msgspec.json.encode(body["data"]).decode()] if "data" in body else []
+    said = without_controls(f"{made.type} by {made.sender}{': ' if told else ''}{', '.join(told)}")
+    return f"{datetime.fromtimestamp(entry.received, tz=None):%H:%M:%S} {said}"
+
+
+def _text(brief: str) -> str:
+    if brief == "-":
+        return sys.stdin.read()
+    if brief.startswith("@"):
+        try:
+            return Path(brief[1:]).read_text()
+        except OSError as error:
+            raise UsageError(reason=f"The brief can't be read: {error}.", program=_PROGRAM) from error
+    return brief
+
+
+def _line(text: str) -> str:
+    return without_controls(text.strip().splitlines()[0][:60]) if text.strip() else ""
+
+
+def _when(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment, tz=None):%Y-%m-%d %H:%M}"
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Add these commands to the program."""
+    commands.add_typer(job, name="job")

@@ -1,0 +1,51 @@
+"""What commands ask of the agent about jobs, as they hand it over. Pure."""
+
+from typing import Any
+
+import msgspec
+
+from agentmesh.core.chain import Entry
+from agentmesh.core.event import EventType
+from agentmesh.core.job import Job
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that is to be handed to somebody."""
+
+    to: str
+    brief: str
+    title: str = ""
+    files: tuple[str, ...] = ()
+    """Paths, as the command's folder has them."""
+    seconds: int = 0
+    """After which the job expires; 0: never."""
+    is_signed: bool = True
+    retry_of: str = ""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a worker reports."""
+
+    job: str
+    type: EventType
+    content: dict[str, Any]
+    """What the event's body says."""
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """A question for a job and what has happened to it."""
+
+    job: str
+    beyond: int = 0
+    """How many of its events are known already."""
+    patience: int = 0
+    """Seconds that the answer may wait for more."""
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, and what has happened to it beyond what was known."""
+
+    job: Job
+    entries: tuple[Entry, ...]
+    dropped: tuple[str, ...] = ()
+    """Why events were not accepted, oldest first; only its home knows."""
