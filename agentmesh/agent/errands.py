@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agentmesh.adapters.ipc import Request
 from agentmesh.agent.answer import Answer, as_json
-from agentmesh.agent.directory import Directory
 from agentmesh.agent.jobs import Jobs
 from agentmesh.agent.log import log
 from agentmesh.agent.reports import Reports
@@ -19,6 +19,9 @@ from agentmesh.core.wire import JobAnswer, JobFrame, JobRequest, Report, Reporte
 from agentmesh.errors import BadEvent, UnknownJob, Unreachable, UsageError
 from agentmesh.store import jobs as store
 from agentmesh.store.database import Database
+
+if TYPE_CHECKING:
+    from agentmesh.agent.directory import Directory
 
 REPORT_SECONDS = 5.0
 """How long a command waits to hear that its event was accepted; then it is on its way."""

@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +20,9 @@ from agentmesh.core.registry import entries as panes
 from agentmesh.errors import BadEvent
 from agentmesh.store import jobs
 from agentmesh.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXPIRY_SECONDS = 1.0
 """How often it is looked for jobs whose time is over, and for workers that are gone."""

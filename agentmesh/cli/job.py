@@ -272,7 +272,7 @@ def _told(entry: Entry) -> str:
     told += [str(body[name]) for name in ("title", "message") if body.get(name)]
     told += [msgspec.json.encode(body["data"]).decode()] if "data" in body else []
     said = without_controls(f"{made.type} by {made.sender}{': ' if told else ''}{', '.join(told)}")
-    return f"{datetime.fromtimestamp(entry.received, tz=None):%H:%M:%S} {said}"
+    return f"{datetime.fromtimestamp(entry.received).astimezone():%H:%M:%S} {said}"
 
 
 def _text(brief: str) -> str:
@@ -291,7 +291,7 @@ def _line(text: str) -> str:
 
 
 def _when(moment: int) -> str:
-    return f"{datetime.fromtimestamp(moment, tz=None):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(moment).astimezone():%Y-%m-%d %H:%M}"
 
 
 def add_to(commands: typer.Typer) -> None:
