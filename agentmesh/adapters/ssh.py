@@ -270,6 +270,7 @@ async def listening(address: str, key: Path, authorized_keys: Path, on_streams: 
             server_factory=lambda: _Server(authorized_keys, on_streams, open_connections),
             server_host_keys=[os.fspath(key)],
             encoding=None,
+            line_editor=False,
             agent_forwarding=False,
             x11_forwarding=False,
             allow_scp=False,

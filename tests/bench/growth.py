@@ -1,13 +1,17 @@
 """How a mesh of real agents grows: convergence after a change, a cut, a cold start; traffic and memory."""
 
+import time
 from dataclasses import dataclass, fields
 from functools import partial
 from statistics import median
 
+from agentmesh.agent.gossip import LEFT_SECONDS
 from tests.bench.crowd import Crowd, crowd
 
 SIZES = (10, 50, 100, 200)
 CHANGES = 10
+REST_SECONDS = 2 * LEFT_SECONDS[1]
+"""Between two changes: what one makes hosts say later is over, and counted as its own."""
 TARGET_SECONDS = 2.0
 """Within which a mesh of the largest size has converged after a change."""
 FOOTING = "Seconds until every registry.toml says so; packets and KiB for each agent and change; MiB of one agent."
@@ -39,8 +43,10 @@ def measure(size: int) -> Grown:
         changes = []
         before = made.traffic()
         for _ in range(CHANGES):
+            time.sleep(REST_SECONDS)
             address = made.first.rename().encode()
             changes.append(made.seconds_until(partial(_has, address), "the change is known"))
+        time.sleep(REST_SECONDS)
         packets, sent = (now - then for now, then in zip(made.traffic(), before, strict=True))
         mib = made.resident()
         return Grown(
