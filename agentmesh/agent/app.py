@@ -143,7 +143,6 @@ def prepare(paths: Paths) -> None:
             paths.input,
             paths.bin,
             paths.log.parent,
-            paths.jobs,
         ):
             files.make_private_folder(folder)
         paths.event.touch(mode=0o600)

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,9 +20,6 @@ from agentmesh.errors import BadEvent
 from agentmesh.store import jobs
 from agentmesh.store.database import Database
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 EXPIRY_SECONDS = 1.0
 """How often it is looked for jobs whose time is over, and for workers that are gone."""
 ENTRIES_TOGETHER = 100
@@ -38,8 +34,6 @@ class Jobs:
         self._database = database
         self._replica = replica
         self._changed = asyncio.Event()
-        self.on_entry: Callable[[], None] = lambda: None
-        """Told whenever an event was accepted."""
 
     async def register(self, draft: Job, *, is_signed: bool) -> Job:
         """Store a new job, under an id of its own."""
@@ -47,7 +41,7 @@ class Jobs:
         token = secrets.token_hex(32) if is_signed else ""
         event = await self._own_event(job, EventType.REGISTERED, token, title=job.title, to=job.to)
         await self._database.write(jobs.register, job, token, event)
-        await self._show(job, token)
+        await self._show(job)
         return job
 
     async def accept(self, event: Event, origin: Origin) -> Job:
@@ -63,7 +57,6 @@ class Jobs:
         await self._show(job)
         self._changed.set()
         self._changed = asyncio.Event()
-        self.on_entry()
         return job
 
     async def find(self, identifier: str) -> tuple[Job, str] | None:
@@ -131,8 +124,9 @@ class Jobs:
         known = panes(self._replica.registry)
         if any(worker == pane.address or worker in pane.formerly for pane in known):
             return ""
-        hosts = [host for host in self._replica.members if worker.startswith(f"{host}-")]
-        return f"the pane {worker} is gone" if hosts else ""
+        rests = [worker.removeprefix(f"{host}-") for host in self._replica.members if worker.startswith(f"{host}-")]
+        # A worker in no pane has a name of its own choice, which seldom looks like a whole address.
+        return f"the pane {worker} is gone" if any("-" in rest for rest in rests) else ""
 
     async def _own_event(self, job: Job, kind: EventType, token: str, **content: object) -> Event:
         now = time.time()
@@ -146,20 +140,25 @@ class Jobs:
         )
         return signed(event, token)
 
-    async def _show(self, job: Job, token: str | None = None) -> None:
-        """Bring a job's files up to the database."""
+    async def _show(self, job: Job) -> None:
+        """Bring a job's files up to the database; what can't be written now is with the next event, or the next start."""
         folder = self._folder / job.id
         loop = asyncio.get_running_loop()
+        found = await self.find(job.id)
+        token = found[1] if found else ""
 
         def following(count: int, last: bytes) -> list[bytes]:
-            found = self._database.write(jobs.entries, job.id, count)
-            return chained(asyncio.run_coroutine_threadsafe(found, loop).result(), last)
+            news = self._database.write(jobs.entries, job.id, count)
+            return chained(asyncio.run_coroutine_threadsafe(news, loop).result(), last)
 
         def write() -> None:
-            make_private_folder(folder)
-            if token is not None:
-                replace(folder / "token", f"{token}\n".encode())
+            for each in (self._folder, folder):
+                make_private_folder(each)
+            replace(folder / "token", f"{token}\n".encode())
             ledger.append(folder / "events.ndjson", following)
             replace(folder / "job.json", msgspec.json.format(msgspec.json.encode(job)) + b"\n")
 
-        await asyncio.to_thread(write)
+        try:
+            await asyncio.to_thread(write)
+        except OSError as error:
+            log.error("a job's files can't be written", job=job.id, reason=error)
