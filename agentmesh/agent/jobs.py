@@ -141,7 +141,10 @@ class Jobs:
         return signed(event, token)
 
     async def _show(self, job: Job) -> None:
-        """Bring a job's files up to the database; what can't be written now is with the next event, or the next start."""
+        """Bring a job's files up to the database.
+
+        What can't be written now is, with the next event, or the next start.
+        """
         folder = self._folder / job.id
         loop = asyncio.get_running_loop()
         found = await self.find(job.id)

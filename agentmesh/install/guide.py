@@ -23,7 +23,7 @@ address, `<host>-<session>-<window>`; any unique ending of one will do.
 - Hand over a file: `notify-pane ADDRESS --file PATH "what it is"`
 - The other is busy: `notify-pane ADDRESS --queue "text"` returns at once; it is delivered as soon as it can be.
 - What came for me? `agentmesh inbox`. What waits? `agentmesh outbox`
-- Hand over a task: `agentmesh job submit ADDRESS --brief "text"` prints its ID; `agentmesh job wait ID` waits for its end.
+- Hand over a task: `agentmesh job submit ADDRESS --brief "text"` prints its ID; `agentmesh job wait ID` waits.
 - A task that is handed to you names its ID. Claim it with `agentmesh job claim ID`, and report with
   `agentmesh job event ID started`, `… progress --percent 40`, and `… completed` or `… error`, with `--message "text"`.
 
