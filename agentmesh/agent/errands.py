@@ -55,6 +55,10 @@ class Errands:
                 await answer.write_output(as_json(seen))
             case ["list", which]:
                 await answer.write_output(as_json(await self._jobs.listed(ended=which == "all")))
+            case ["verify", identifier]:
+                job, token = await self._own(identifier)
+                count = await self._jobs.verify(job, token)
+                await answer.write_output(f"{job.id}: {count} events, all as they were accepted\n")
             case ["cancel", identifier, reason]:
                 job, token = await self._own(identifier)
                 await answer.write_output(as_json(await self._jobs.cancel(job, token, reason)))

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -11,12 +12,12 @@ from agentmesh.adapters import ledger
 from agentmesh.adapters.files import make_private_folder, replace
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
-from agentmesh.core.chain import Entry, chained
+from agentmesh.core.chain import BadLine, Entry, chained, verified
 from agentmesh.core.event import Event, EventType, signed
 from agentmesh.core.job import Job, is_end
 from agentmesh.core.model import HERE, Origin
 from agentmesh.core.registry import entries as panes
-from agentmesh.errors import BadEvent
+from agentmesh.errors import BadEvent, BrokenChain
 from agentmesh.store import jobs
 from agentmesh.store.database import Database
 
@@ -93,6 +94,21 @@ class Jobs:
     async def cancel(self, job: Job, token: str, reason: str) -> Job:
         """End a job that has not ended. Raises BadEvent."""
         return await self.accept(await self._own_event(job, EventType.CANCELLED, token, message=reason), HERE)
+
+    async def verify(self, job: Job, token: str) -> int:
+        """See that a job's record is as it was written; return how many events it has. Raises BrokenChain."""
+        path = self._folder / job.id / "events.ndjson"
+        accepted = await self._database.write(jobs.entries, job.id)
+        try:
+            entries = verified(await asyncio.to_thread(ledger.read, path), token if job.is_signed else "")
+        except BadLine as error:
+            raise BrokenChain(path=path, line=error.number, reason=error.reason) from error
+        for number, (written, event) in enumerate(zip_longest(entries, accepted), 1):
+            if written is None or event is None or written.event != event.event:
+                raise BrokenChain(
+                    path=path, line=number, reason=f"{len(accepted)} events were accepted, and not this one"
+                )
+        return len(entries)
 
     async def recover(self) -> None:
         """Write what a crash kept from the files."""

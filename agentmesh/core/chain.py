@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import msgspec
 
-from agentmesh.core.event import Event
+from agentmesh.core.event import Event, is_genuine
 from agentmesh.core.model import HERE, Origin, UnixTime
 
 NONE_BEFORE = "0" * 64
@@ -71,4 +71,21 @@ def unchained(lines: Iterable[bytes]) -> list[Entry]:
             raise BadLine(number, "the line before it was changed")
         before = digest(line)
         entries.append(entry)
+    return entries
+
+
+def verified(lines: Iterable[bytes], token: str) -> list[Entry]:
+    """Return the entries of lines that are a chain, each signed with the token, if there is one, and in its order.
+
+    Raises BadLine.
+    """
+    entries = unchained(lines)
+    highest: dict[str, int] = {}
+    for entry in entries:
+        event = entry.event
+        if token and not is_genuine(event, token):
+            raise BadLine(entry.number, "its signature is wrong")
+        if event.seq <= highest.get(event.sender, 0):
+            raise BadLine(entry.number, "its seq isn't above the one before")
+        highest[event.sender] = event.seq
     return entries

@@ -26,7 +26,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-PURE = _names("collections datetime difflib enum fnmatch hashlib itertools re shlex typing unicodedata")
+PURE = _names("collections datetime difflib enum fnmatch hashlib hmac itertools json re shlex typing unicodedata")
 """The standard library's part that has no clock, no I/O, no randomness and no event loop."""
 
 RULES = {

@@ -38,8 +38,11 @@ def test_a_job_is_handed_over_claimed_reported_on_and_followed_from_both_hosts(p
     eventually(lambda: "right-dev-worker" in left.addresses(), "left knows the pane")
     job = submit(left, "right-dev-worker", "--title", "migration")
     assert job.startswith("left-")
-    eventually(lambda: f"agentmesh job claim {job}" in right.tmux.screen(pane).replace("\n", ""), "the brief is there")
-    assert "review the migration" in right.tmux.screen(pane)
+    briefs = right.home / ".agent-inbox" / "left"
+    eventually(lambda: "file dropped at" in right.tmux.screen(pane), "the brief is there, as a file of several lines")
+    (brief,) = (path.read_text() for path in briefs.iterdir())
+    assert "\nreview the migration\n" in brief
+    assert f"agentmesh job claim {job}" in brief
     with left.popen("agentmesh", "job", "wait", job) as waiting:
         assert right.run("agentmesh", "job", "claim", job).returncode == 0
         assert report(right, job, "progress", "--percent", "40", "-m", "half").stdout == "progress: accepted\n"
@@ -134,7 +137,7 @@ def test_a_worker_whose_pane_is_gone_is_said_to_be_lost(pair: Pair) -> None:
     left, right = pair
     script = right.home / "work.sh"
     job = submit(left, "right-dev-first")
-    script.write_text(f"agentmesh job claim {job}\nexec cat\n")
+    script.write_text(f"PATH={right.environment['PATH']} agentmesh job claim {job}\nexec cat\n")
     pane = right.open("leaver", "sh", str(script))
     eventually(lambda: state(left, job).get("worker") == "right-dev-leaver", "it has claimed", lambda: right.log)
     right.tmux.run("kill-pane", "-t", pane)
@@ -153,7 +156,7 @@ def test_a_record_that_was_changed_is_found(pair: Pair) -> None:
     found = left.run("agentmesh", "job", "verify", job)
     assert (found.returncode, "isn't what was written" in found.stderr) == (4, True)
     record.write_bytes(whole[: whole.rfind(b"\n", 0, -1) + 1])
-    assert "3 events were accepted" in left.run("agentmesh", "job", "verify", job).stderr
+    assert "3 events were accepted, and not this one" in left.run("agentmesh", "job", "verify", job).stderr
 
 
 def test_what_a_crash_has_left_of_a_record_is_made_whole(fresh: LocalHost) -> None:
