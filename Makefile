@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed .system-demo
 	$(BIN)/agentmesh demo
 
-# Four at a time, even on two cores: most tests wait most of the time. In the order of the files, not by their number of
-# tests: those with the fewest take the longest, and would come last.
+# Four at a time, even on two cores: most tests wait most of the time. In the order of tests/conftest.py, not by the
+# number of each file's tests: those with the fewest take the longest, and would come last.
 test: $(VENV)/installed .system-test
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -30,6 +30,16 @@ def tmux(tmp_path: Path) -> Iterator[RealTmux]:
         shutil.rmtree(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files first that take longest, by their marks: so that all who run tests end together."""
+    marks = ("hosts", "clis", "tmux")
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next((place for place, mark in enumerate(marks) if item.get_closest_marker(mark)), len(marks))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run by CI in which a test was skipped: there, everything that a test needs can be had."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

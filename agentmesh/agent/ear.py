@@ -46,8 +46,9 @@ class Ear:
         self.owing.set()
 
     def ask(self, held: Held) -> None:
-        """Ask it for what it has newer."""
-        self._asks = held
+        """Ask it for what it has newer, besides what it is still to be asked for."""
+        before = self._asks or Held()
+        self._asks = Held({**before.slices, **held.slices}, {**before.contacts, **held.contacts})
         self.owing.set()
 
     def next(self, links: Iterable[str], contacts: Mapping[str, Contacts], replica: Replica) -> Frame | None:

@@ -71,7 +71,7 @@ class Gossip:
         self.ring: Ring | None = None
         """The members, when nobody keeps links to all of them; else None."""
         self._left_timer: asyncio.TimerHandle | None = None
-        replica.on_change = lambda host: self._offer([replica.registry[host]], self._ears.values())
+        replica.on_change = self._offer_slice
 
     def join(self, host: str, protocol: int) -> None:
         """Trade summaries with a host that a link has come up to, be it the first or one more."""
@@ -163,6 +163,10 @@ class Gossip:
             self._offer(self._replica.registry.values(), [ear])
         ear.owes_summary = ear.owes_held = True
         ear.owing.set()
+
+    def _offer_slice(self, host: str) -> None:
+        if part := self._replica.registry.get(host):  # unless it was forgotten while it was written
+            self._offer([part], self._ears.values())
 
     def _offer(self, parts: Iterable[News], ears: Collection[Ear]) -> None:
         """See which neighbours want these news, and whether another tells them."""

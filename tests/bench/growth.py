@@ -5,13 +5,12 @@ from dataclasses import dataclass, fields
 from functools import partial
 from statistics import median
 
-from agentmesh.agent.gossip import LEFT_SECONDS
 from tests.bench.crowd import Crowd, crowd
 
 SIZES = (10, 50, 100, 200)
-CHANGES = 10
-REST_SECONDS = 2 * LEFT_SECONDS[1]
-"""Between two changes: what one makes hosts say later is over, and counted as its own."""
+CHANGES = 5
+PERIOD_SECONDS = 6.0
+"""From change to change: what one makes hosts say later is over, and five of these are two of SSH's keepalives."""
 TARGET_SECONDS = 2.0
 """Within which a mesh of the largest size has converged after a change."""
 FOOTING = "Seconds until every registry.toml says so; packets and KiB for each agent and change; MiB of one agent."
@@ -28,7 +27,7 @@ class Grown:
     heal: float
     cold: float
     packets: float
-    """That cross the network for one change, for each agent; those of TCP itself are among them."""
+    """That cross the network for one change, for each agent, beside those that do without; TCP's own are among them."""
     kib: float
     """The same in KiB."""
     mib: float
@@ -40,14 +39,17 @@ def measure(size: int) -> Grown:
     with crowd(size) as made:
         cold = start(made)
         made.settle()
-        changes = []
         before = made.traffic()
-        for _ in range(CHANGES):
-            time.sleep(REST_SECONDS)
+        time.sleep(CHANGES * PERIOD_SECONDS)
+        idle = [now - then for now, then in zip(made.traffic(), before, strict=True)]
+        changes = []
+        before, began = made.traffic(), time.perf_counter()
+        for number in range(1, CHANGES + 1):
             address = made.first.rename().encode()
             changes.append(made.seconds_until(partial(_has, address), "the change is known"))
-        time.sleep(REST_SECONDS)
-        packets, sent = (now - then for now, then in zip(made.traffic(), before, strict=True))
+            time.sleep(max(0.0, began + number * PERIOD_SECONDS - time.perf_counter()))
+        after = made.traffic()
+        packets, sent = (now - then - quiet for now, then, quiet in zip(after, before, idle, strict=True))
         mib = made.resident()
         return Grown(
             agents=size,

@@ -122,7 +122,7 @@ def test_a_host_is_reached_again_when_its_cable_was_cut_and_mended(network: Netw
     eventually(lambda: not up(west), "west knows that it is cut off", lambda: status(west))
     network.mend("west")
     assert west.run("notify-pane", "east-dev-box", "--wait=60", "from the mended end", timeout=70).returncode == 0
-    assert up(west) == ["middle"]
+    eventually(lambda: up(west) == ["middle"], "the link to the peer is back", lambda: status(west))
     assert "the network has changed" in west.outside(".agents/log/agent.log").read_text()
 
 

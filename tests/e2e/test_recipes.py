@@ -22,7 +22,8 @@ for line in sys.stdin:
 """
 """Does what `agentmesh guide` teaches: it answers who asks."""
 KEY_ONLY = ("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes")
-LEAD = "env 'PS1=$?> ' bash --norc"
+LEAD = "env 'PROMPT_COMMAND=echo $? >>~/codes' bash --norc"
+"""A shell that notes each command's exit code: what its screen shows, messages write over."""
 SEALED = "bash -c 'read -s secret; exec cat'"
 """Takes no message until it has been given Enter."""
 
@@ -57,14 +58,13 @@ def sealed(worker: Host, hub: Host, request: pytest.FixtureRequest) -> Iterator[
 
 def type_in(host: Host, target: str, command: str) -> int:
     """Type a command at the shell in a pane; return its exit code when it has ended."""
+    codes = host.outside("codes")
+    eventually(codes.exists, "the shell has started")
+    before = len(codes.read_text().split())
     host.run("tmux", "send-keys", "-t", target, "-R", ";", "clear-history", "-t", target)
     host.run("tmux", "send-keys", "-t", target, "-l", command, ";", "send-keys", "-t", target, "Enter")
-
-    def ended() -> list[str]:
-        return re.findall(r"^(\d+)> ?$", screen(host, target).partition(command)[2], re.MULTILINE)
-
-    eventually(ended, f"`{command}` ends", lambda: screen(host, target))
-    return int(ended()[0])
+    eventually(lambda: len(codes.read_text().split()) > before, f"`{command}` ends", lambda: screen(host, target))
+    return int(codes.read_text().split()[before])
 
 
 def shows(host: Host, target: str, text: str) -> None:

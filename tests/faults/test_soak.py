@@ -8,9 +8,10 @@ from tests.faults.soak import Soak
 pytestmark = [pytest.mark.hosts, pytest.mark.tmux]
 
 
+@pytest.mark.timeout(300)  # it has 200 s to settle, and needs some to set up and to end
 def test_under_random_faults_nothing_is_lost_comes_twice_or_out_of_order() -> None:
     if reason := obstacle():
         pytest.skip(reason)
     with Network() as network:
-        result = Soak(network, "1").run(messages=200, rate=20, seconds=100)
+        result = Soak(network, "1").run(messages=200, rate=20, seconds=200)
         assert not result.bad, f"{result.table}\n{network.diagnose()}"

@@ -8,7 +8,18 @@ from contextlib import ExitStack
 import pytest
 
 from agentmesh.agent.callers import MOST, MOST_OF_ONE
-from agentmesh.core.wire import Bye, Chunk, Deliver, Hello, ReceiptNews, SliceNews, Summary, Withdraw, encode
+from agentmesh.core.wire import (
+    INVITATIONS,
+    Bye,
+    Chunk,
+    Deliver,
+    Hello,
+    ReceiptNews,
+    SliceNews,
+    Summary,
+    Withdraw,
+    encode,
+)
 from tests.core.examples import a_message, a_receipt, a_slice
 from tests.eventually import eventually
 from tests.fuzz.decoder import framed
@@ -77,17 +88,20 @@ def test_who_reads_nothing_holds_up_no_news_for_others(town: Town) -> None:
 
 
 def test_more_conversations_than_can_be_held_are_refused(town: Town) -> None:
+    def silent(name: str) -> Stranger:
+        """Return one that is too old to be asked whether it lives: those that say nothing to that would be cut."""
+        return Stranger(town.left, encode(Hello(host=name, version="0", newest=INVITATIONS - 1)))
+
     with town.besieged(), ExitStack() as held:
         for _ in range(MOST_OF_ONE):
-            held.enter_context(Stranger(town.left))
-        with Stranger(town.left) as one_too_many:
+            held.enter_context(silent(NAME))
+        with silent(NAME) as one_too_many:
             bye = one_too_many.hear_of(Bye)
             assert isinstance(bye, Bye)
             assert f"{NAME} holds {MOST_OF_ONE} conversations here already" in bye.reason
         refused = 0
         for number in range(MOST - MOST_OF_ONE + 20):
-            name = f"crowd-{number // MOST_OF_ONE}"
-            stranger = held.enter_context(Stranger(town.left, name=name))
+            stranger = held.enter_context(silent(f"crowd-{number // MOST_OF_ONE}"))
             refused += isinstance(stranger.hear_of(Bye), Bye) if number >= MOST - MOST_OF_ONE else 0
         assert refused == 20
         town.said(f"{MOST} conversations are held here already")

@@ -262,6 +262,20 @@ async def test_what_a_neighbour_holds_newer_is_asked_for(office: Office) -> None
     await office.eventually_sent("a", Held({"b": held[1].version}, {"b": Version(0, 0, "")}))
 
 
+async def test_what_is_asked_for_twice_before_it_is_sent_is_asked_for_together(office: Office) -> None:
+    await office.meet("a")
+    for host in ("b", "c"):
+        office.gossip.weigh("a", Held({host: Version(1, 0, "")}))
+    await office.eventually_sent("a", Held(dict.fromkeys("bc", Version(0, 0, ""))))
+
+
+async def test_a_host_that_was_forgotten_while_its_slice_was_written_is_offered_to_nobody(office: Office) -> None:
+    await office.meet("a")
+    office.replica.on_change("b")
+    await office.eventually_told("a", await office.change())
+    assert {part.host for part in office.slices("a")} == {"hub"}
+
+
 async def test_a_resync_makes_good_what_was_lost(office: Office) -> None:
     await office.meet("a")
     office.told.clear()
