@@ -116,14 +116,14 @@ class Ways:
         """Send a frame over the best link to a host; returns that. Raises Unreachable."""
         return await self._send_over(self.best(host), host, frame)
 
-    async def send_directly(self, host: str, frame: Frame) -> None:
-        """Send a frame over a direct link to a host. Raises Unreachable."""
-        await self._send_over(self.direct(host), host, frame)
+    async def send_directly(self, host: str, *frames: Frame) -> None:
+        """Send frames over a direct link to a host. Raises Unreachable."""
+        await self._send_over(self.direct(host), host, *frames)
 
     @staticmethod
-    async def _send_over(links: list[Link], host: str, frame: Frame) -> Link:
+    async def _send_over(links: list[Link], host: str, *frames: Frame) -> Link:
         for link in links:
             with suppress(OSError):
-                await link.send(frame)
+                await link.send(*frames)
                 return link
         raise Unreachable(host=host, reason="the link broke just now")
