@@ -9,34 +9,48 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 DOWN, CUT = "down", "cut"
 """What became of a command that got no answer: it had no agent to ask, or lost it before the answer."""
 
 
-def ask(name: str, *words: str) -> tuple[str, str]:
-    """Return the exit code that the agent gives somebody's command, or why there is none, and its output."""
-    output = b""
+class Told(NamedTuple):
+    """What came of a command."""
+
+    code: str
+    """Its exit code, or why there is none."""
+    output: str = ""
+    error: str = ""
+
+
+def ask(name: str, *words: str) -> Told:
+    """Have the agent do what somebody's command asks."""
+    output, error = b"", b""
     with closing(socket.socket(socket.AF_UNIX)) as agent:
         try:
             agent.connect(str(Path.home() / ".agents" / "agent.sock"))
         except OSError:
-            return DOWN, ""
+            return Told(DOWN)
         body = "\0".join([str(Path.home()), f"AGENT_NAME={name}", "", *words]).encode()
         try:
             agent.sendall(b"AMC1" + len(body).to_bytes(4, "big") + body)
             with agent.makefile("rb") as answer:
                 while head := answer.read(5):
                     data = answer.read(int.from_bytes(head[1:], "big"))
-                    if head[:1] == b"x":
-                        return data.decode(), output.decode()
-                    output += data
+                    match head[:1]:
+                        case b"x":
+                            return Told(data.decode(), output.decode(), error.decode())
+                        case b"o":
+                            output += data
+                        case _:
+                            error += data
         except OSError:
             pass
-    return CUT, output.decode()
+    return Told(CUT, output.decode(), error.decode())
 
 
-def report(name: str, job: str, kind: str, **content: object) -> tuple[str, str]:
+def report(name: str, job: str, kind: str, **content: object) -> Told:
     """Report on a job, or claim it; returns the command's outcome."""
     return ask(name, "job", "report", json.dumps({"job": job, "type": kind, "content": content}))
 
@@ -47,7 +61,7 @@ def main() -> None:
     sys.stdin.readline()
     with ThreadPoolExecutor(len(names)) as threads:
         outcomes = threads.map(lambda name: report(name, job, "claimed"), names)
-        json.dump({name: code for name, (code, _) in zip(names, outcomes, strict=True)}, sys.stdout)
+        json.dump({name: told.code for name, told in zip(names, outcomes, strict=True)}, sys.stdout)
 
 
 if __name__ == "__main__":
