@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
-from agentmesh.adapters import files, ipc, keys, ssh
+from agentmesh.adapters import files, ipc, keys, mounts, ssh
 from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent import waking
@@ -78,7 +78,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
     prepare(paths)
     config, alias, peers, profiles = load_config(paths), load_alias(paths), load_peers(paths), load_profiles(paths)
     stopping = asyncio.Event()
-    async with open_database(paths.database) as database, Tasks() as tasks:
+    on_network = bool(await asyncio.to_thread(mounts.network_kind, paths.home))
+    async with open_database(paths.database, on_network=on_network) as database, Tasks() as tasks:
         authorized = AuthorizedKeys(paths.sshd_keys, paths.authorized_keys)
         required = config.identity.require_pinned
         identities = Identities(alias, keys.HostKey(paths.key), authorized, require_pinned=required)
@@ -168,6 +169,8 @@ async def run(paths: Paths) -> None:
         except BlockingIOError as error:
             raise AlreadyRunning(home=paths.home) from error
         life.enter_context(log.writing(paths.log))
+        if kind := await asyncio.to_thread(mounts.network_kind, paths.home):
+            log.warning("the home is on a network file system: see agentmesh doctor", home=paths.home, kind=kind)
         for left_by_a_crash in paths.buffers.iterdir():
             left_by_a_crash.unlink()
         agent = await life.enter_async_context(assembled(paths, new_epoch=True))

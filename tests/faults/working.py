@@ -76,7 +76,8 @@ def _growing(path: Path) -> Iterator[str]:
 def verify(name: str, journal: TextIO) -> None:
     """Have each job's record verified."""
     for job in sys.stdin.read().split():
-        told = ask(name, "job", "verify", job)
+        while (told := ask(name, "job", "verify", job)).code == DOWN:
+            time.sleep(_PAUSE_SECONDS)
         journal.write(f"{job} {told.code} {told.error.strip()}\n")
 
 
