@@ -94,9 +94,15 @@ class BadEvent(AgentmeshError):
 
 
 class UnknownJob(AgentmeshError):
-    """No one job has an id that ends with {id}: {found} do. See `agentmesh job list`."""
+    """No one job has an id that ends with {id!r}: {found} do. See `agentmesh job list --all`."""
 
     exit_code = 2
+
+
+class ForeignJob(AgentmeshError):
+    """The home of {id} is {home}: run the command there."""
+
+    exit_code = 1
 
 
 class BrokenChain(AgentmeshError):
@@ -123,6 +129,10 @@ class PaneReplaced(AgentmeshError):
 
 class Unreachable(AgentmeshError):
     """{host} can't be reached: {reason}."""
+
+
+class TooOld(Unreachable):
+    """{host} can't be asked: its agentmesh is too old for jobs. Upgrade it there."""
 
 
 class NotAdmitted(Unreachable):

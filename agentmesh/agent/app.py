@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
-from agentmesh.adapters import files, ipc, keys, ssh
+from agentmesh.adapters import files, ipc, keys, mounts, ssh
 from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent import waking
@@ -33,10 +33,12 @@ from agentmesh.agent.reporting import Reporting
 from agentmesh.agent.reports import Reports
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
+from agentmesh.agent.submitting import Submitting
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Turns
 from agentmesh.agent.typist import Typist
 from agentmesh.agent.view import Keeper
+from agentmesh.agent.workers import Workers
 from agentmesh.build import code_digest
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
 from agentmesh.errors import AlreadyRunning, BadConfiguration
@@ -60,6 +62,8 @@ class Agent(msgspec.Struct, frozen=True):
     reporting: Reporting
     jobs: Jobs
     reports: Reports
+    errands: Errands
+    workers: Workers
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -74,7 +78,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
     prepare(paths)
     config, alias, peers, profiles = load_config(paths), load_alias(paths), load_peers(paths), load_profiles(paths)
     stopping = asyncio.Event()
-    async with open_database(paths.database) as database, Tasks() as tasks:
+    on_network = bool(await asyncio.to_thread(mounts.network_kind, paths.home))
+    async with open_database(paths.database, on_network=on_network) as database, Tasks() as tasks:
         authorized = AuthorizedKeys(paths.sshd_keys, paths.authorized_keys)
         required = config.identity.require_pinned
         identities = Identities(alias, keys.HostKey(paths.key), authorized, require_pinned=required)
@@ -88,13 +93,14 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         postman = Postman(alias, database, replica, queues, drops, tasks)
         jobs = Jobs(alias, paths.jobs, database, replica)
         reports = Reports(database, tasks)
-        errands = Errands(database, jobs, reports)
+        errands = Errands(database, jobs, reports, tasks)
         links = reports.road = Links(alias, replica, postman, errands, tasks, identities)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
         dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
         sending = Sending(replica, directory, postman, links, dropping)
-        errands.directory, errands.send = directory, sending.run
+        workers = errands.workers = Workers(database, scanner, tasks)
+        errands.directory, errands.submitting = directory, Submitting(jobs, directory, sending.run)
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
@@ -124,6 +130,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 reporting,
                 jobs,
                 reports,
+                errands,
+                workers,
                 tasks,
                 stopping,
             )
@@ -161,6 +169,8 @@ async def run(paths: Paths) -> None:
         except BlockingIOError as error:
             raise AlreadyRunning(home=paths.home) from error
         life.enter_context(log.writing(paths.log))
+        if kind := await asyncio.to_thread(mounts.network_kind, paths.home):
+            log.warning("the home is on a network file system: see agentmesh doctor", home=paths.home, kind=kind)
         for left_by_a_crash in paths.buffers.iterdir():
             left_by_a_crash.unlink()
         agent = await life.enter_async_context(assembled(paths, new_epoch=True))
@@ -172,6 +182,7 @@ async def run(paths: Paths) -> None:
         await agent.postman.recover(agent.links)
         await agent.jobs.recover()
         await agent.reports.recover()
+        await agent.workers.recover()
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))
@@ -180,6 +191,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("check links", agent.links.vigil.keep_checking())
         agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
         agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
+        agent.tasks.start_supervised("watch workers", agent.workers.keep_watching(agent.errands.say_lost))
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))
