@@ -25,6 +25,7 @@ from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
 from agentmesh.agent.mail import Mail
 from agentmesh.agent.membership import Membership
+from agentmesh.agent.mirrors import Mirrors
 from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
@@ -60,6 +61,7 @@ class Agent(msgspec.Struct, frozen=True):
     reporting: Reporting
     jobs: Jobs
     reports: Reports
+    mirrors: Mirrors
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -88,6 +90,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         postman = Postman(alias, database, replica, queues, drops, tasks)
         jobs = Jobs(alias, paths.jobs, database, replica)
         reports = Reports(database, tasks)
+        mirrors = Mirrors(alias, paths, database, jobs, tasks)
         errands = Errands(database, jobs, reports)
         links = reports.road = Links(alias, replica, postman, errands, tasks, identities)
         links.set_peers(peers)
@@ -99,7 +102,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
         inspection = Inspection(alias, directory, scanner, typist)
-        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman)
+        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman, mirrors)
         commands = {
             "notify-pane": sending.run,
             "inbox": mail.inbox,
@@ -124,6 +127,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 reporting,
                 jobs,
                 reports,
+                mirrors,
                 tasks,
                 stopping,
             )
@@ -172,6 +176,7 @@ async def run(paths: Paths) -> None:
         await agent.postman.recover(agent.links)
         await agent.jobs.recover()
         await agent.reports.recover()
+        await agent.mirrors.start()
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))

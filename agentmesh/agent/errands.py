@@ -115,7 +115,8 @@ class Errands:
             expires=now + wanted.seconds if wanted.seconds else 0,
             retry_of=wanted.retry_of,
         )
-        job = await self._jobs.register(draft, is_signed=wanted.is_signed)
+        broker = wanted.broker or (await self._jobs.broker_of(wanted.retry_of) if wanted.retry_of else None)
+        job = await self._jobs.register(draft, is_signed=wanted.is_signed, broker=broker)
         await answer.write_output(f"{job.id}\n")
         files = [word for path in wanted.files for word in ("--file", path)]
         words = ["notify-pane", "--queue", "--expires", BRIEF_PATIENCE, *files, "--", wanted.to, brief_text(job)]

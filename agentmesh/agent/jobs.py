@@ -5,13 +5,16 @@ import secrets
 import time
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agentmesh.adapters import ledger
 from agentmesh.adapters.files import make_private_folder, replace
+from agentmesh.agent.job_brokers import keep_broker, kept_broker
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
+from agentmesh.core.broker import Settings
 from agentmesh.core.chain import BadLine, Entry, chained, verified
 from agentmesh.core.event import Event, EventType, signed
 from agentmesh.core.job import Job, is_end
@@ -20,6 +23,9 @@ from agentmesh.core.registry import entries as panes
 from agentmesh.errors import BadEvent, BrokenChain
 from agentmesh.store import jobs
 from agentmesh.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXPIRY_SECONDS = 1.0
 """How often it is looked for jobs whose time is over, and for workers that are gone."""
@@ -35,14 +41,19 @@ class Jobs:
         self._database = database
         self._replica = replica
         self._changed = asyncio.Event()
+        self.on_news: Callable[[str], None] = lambda _: None
+        """Told of which job an event was accepted."""
 
-    async def register(self, draft: Job, *, is_signed: bool) -> Job:
-        """Store a new job, under an id of its own."""
+    async def register(self, draft: Job, *, is_signed: bool, broker: Settings | None = None) -> Job:
+        """Store a new job, under an id of its own; ``broker``: the one that its events are mirrored to."""
         job = msgspec.structs.replace(draft, id=f"{self.alias}-{secrets.token_hex(8)}", is_signed=is_signed)
         token = secrets.token_hex(32) if is_signed else ""
         event = await self._own_event(job, EventType.REGISTERED, token, title=job.title, to=job.to)
+        if broker:
+            await asyncio.to_thread(keep_broker, self._folder / job.id, broker)
         await self._database.write(jobs.register, job, token, event)
         await self._show(job)
+        self.on_news(job.id)
         return job
 
     async def accept(self, event: Event, origin: Origin) -> Job:
@@ -58,7 +69,12 @@ class Jobs:
         await self._show(job)
         self._changed.set()
         self._changed = asyncio.Event()
+        self.on_news(job.id)
         return job
+
+    async def broker_of(self, identifier: str) -> Settings | None:
+        """Return the job's own MQTT broker, if it has one. Raises BadConfiguration."""
+        return await asyncio.to_thread(kept_broker, self._folder / identifier)
 
     async def find(self, identifier: str) -> tuple[Job, str] | None:
         """Return a job of this host, and its token."""

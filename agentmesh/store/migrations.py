@@ -59,6 +59,16 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX reports_by_job ON reports (job, sender);
     """,
+    """
+    CREATE TABLE mirrors (broker TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+    CREATE TABLE retained (
+        broker TEXT NOT NULL,
+        job TEXT NOT NULL,
+        event BLOB NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (broker, job)
+    ) STRICT;
+    """,
 )
 
 
