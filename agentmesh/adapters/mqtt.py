@@ -43,7 +43,7 @@ _DENIED = frozenset({0x86, 0x87, 0x8A})
 """Wrong user name or password, not authorized, banned."""
 _REJECTED = frozenset({0x90, 0x95, 0x99})
 """What concerns the one message: its topic's name, its size, its form."""
-_TAKEN_OVER = 0x8E
+_UNSPECIFIED, _TAKEN_OVER = 0x80, 0x8E
 
 
 class Heard:
@@ -312,6 +312,9 @@ def _failure(broker: Broker, code: ReasonCode, what: str) -> BrokerFailed:
         return BrokerDenied(broker=broker.place, reason=f"{said}; {what}")
     if code.value in _REJECTED:
         return EventRejected(broker=broker.place, reason=said)
+    if code.value == _UNSPECIFIED:  # what paho says of a connection that has ended, too
+        said = "it has closed the connection; if that comes again, another client may have our client id: give"
+        said += " each its own MQTT_CLIENT_ID_PREFIX"
     if code.value == _TAKEN_OVER:
         said += "; another client has our client id: give each its own MQTT_CLIENT_ID_PREFIX"
     return BrokerFailed(broker=broker.place, reason=said)

@@ -36,6 +36,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between two attempts to reach a broker: they double, with jitter."""
 STEADY_SECONDS = 30.0
 """After so long a connection counts as good: the next attempt comes soon again."""
+LOST_SECONDS = 3600
+"""What was retained for no longer than that is given again also to a broker that knows our session: one that was killed
+may be as it was saved half an hour before (autosave_interval, mosquitto.conf(5))."""
 TIDY_SECONDS = 30.0
 """How often it is looked for what was retained long enough."""
 RESTORE_SECONDS = 1.0
@@ -100,8 +103,8 @@ class Mirror:
         from agentmesh.adapters import mqtt  # noqa: PLC0415 (it costs memory, and few have a broker)
 
         async with mqtt.connected(self.broker, self._client_id, session=True) as connection:
-            if not connection.had_session:  # it is new, or has lost what it kept
-                self._spoil(*[event.job for event in await self._database.write(store.retained, self.broker.name)])
+            since = int(time.time()) - LOST_SECONDS if connection.had_session else 0
+            self._spoil(*await self._database.write(store.retained_since, self.broker.name, since + KEEP_SECONDS))
             doubt = ""
             try:
                 await connection.subscribe(self.broker.every_topic)

@@ -46,16 +46,16 @@ class Mirrors:
 
     def _on_news(self, job: str) -> None:
         if job in self._destinations:
-            self._wake(job)
+            self._wake()
         else:
             self._tasks.start_supervised("see where events go", self._wake_first(job))
 
     async def _wake_first(self, job: str) -> None:
         await self._destination(job)
-        self._wake(job)
+        self._wake()
 
-    def _wake(self, job: str) -> None:
-        if mirror := self._mirrors.get(self._destinations[job]):
+    def _wake(self) -> None:
+        for mirror in self._mirrors.values():
             mirror.wake()
 
     async def _destination(self, job: str) -> str:

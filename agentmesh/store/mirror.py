@@ -63,6 +63,12 @@ def retained(connection: sqlite3.Connection, broker: str) -> list[Event]:
     return [msgspec.json.decode(text, type=Event) for (text,) in rows]
 
 
+def retained_since(connection: sqlite3.Connection, broker: str, until: UnixTime) -> list[str]:
+    """Return the jobs whose last event a broker keeps until a moment, or longer."""
+    rows = connection.execute("SELECT job FROM retained WHERE broker = ? AND until >= ?", (broker, until))
+    return [job for (job,) in rows]
+
+
 def leftovers(connection: sqlite3.Connection, broker: str, now: UnixTime) -> list[str]:
     """Return the jobs whose last event a broker has kept for long enough."""
     return [

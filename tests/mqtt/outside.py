@@ -44,19 +44,19 @@ class Outside:
 
     def follow(self, *words: str, **environment: str) -> "Followed":
         """Start `agentmesh job subscribe`, and wait until it listens."""
-        return Followed(["agentmesh", "job", "subscribe", *words], self._environment | environment, self._home)
+        followed = Followed(["agentmesh", "job", "subscribe", *words], self._environment | environment, self._home)
+        eventually(lambda: "listening to" in followed.told, "it listens", lambda: followed.told)
+        return followed
 
 
 class Followed:
     """A command that follows a job."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], folder: Path, listening: str = "") -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self._said = folder / f"followed-{len(list(folder.iterdir()))}"
         self._told = folder / f"{self._said.name}.err"
         with self._said.open("wb") as out, self._told.open("wb") as error:
             self._process = subprocess.Popen(command, env=environment, cwd=folder, stdout=out, stderr=error)
-        sign = listening or "listening to"
-        eventually(lambda: sign in self.told or self._process.poll() is not None, "it listens", lambda: self.told)
 
     def __enter__(self) -> Self:
         return self
