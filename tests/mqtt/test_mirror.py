@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -317,3 +318,8 @@ def put(broker: Mosquitto, job: str, published: Event, *words: str) -> None:
     topic = f"python/mqtt/jobs/{job}/events"
     command = broker.client("mosquitto_pub", "worker", "-t", topic, "-q", "1", "-s", *words)
     subprocess.run(command, input=msgspec.json.encode(published), check=True, timeout=20)
+
+
+def test_who_has_no_broker_does_not_load_what_speaks_to_one() -> None:
+    look = "import sys, agentmesh.agent.app, agentmesh.cli.app; print({'aiomqtt', 'paho'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, check=True).stdout == b"set()\n"
