@@ -109,6 +109,32 @@ class BrokenChain(AgentmeshError):
     """Line {line} of {path} isn't what was written: {reason}."""
 
 
+class BadBroker(AgentmeshError):
+    """The MQTT broker's settings can't be used: {reason}."""
+
+    exit_code = 1
+
+
+class NoBroker(AgentmeshError):
+    """No MQTT broker is configured. Set MQTT_BROKER, or broker in [mqtt] of config.toml."""
+
+    exit_code = 1
+
+
+class BrokerFailed(AgentmeshError):
+    """The MQTT broker {broker} can't be used: {reason}."""
+
+
+class BrokerDenied(BrokerFailed):
+    """The MQTT broker {broker} denies it: {reason}."""
+
+    exit_code = 6
+
+
+class EventRejected(BrokerFailed):
+    """The MQTT broker {broker} doesn't take this event: {reason}."""
+
+
 class NotInPane(AgentmeshError):
     """Only a registered pane can be identified, and the command doesn't run in one. Run it inside tmux."""
 

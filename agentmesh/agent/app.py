@@ -25,6 +25,7 @@ from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
 from agentmesh.agent.mail import Mail
 from agentmesh.agent.membership import Membership
+from agentmesh.agent.mirrors import Mirrors
 from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
@@ -64,6 +65,7 @@ class Agent(msgspec.Struct, frozen=True):
     reports: Reports
     errands: Errands
     workers: Workers
+    mirrors: Mirrors
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -94,6 +96,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         jobs = Jobs(alias, paths.jobs, database, replica)
         reports = Reports(database, tasks)
         errands = Errands(database, jobs, reports, tasks)
+        mirrors = Mirrors(alias, paths, database, jobs, tasks)
         links = reports.road = Links(alias, replica, postman, errands, tasks, identities)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
@@ -105,7 +108,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
         inspection = Inspection(alias, directory, scanner, typist)
-        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman)
+        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman, mirrors)
         commands = {
             "notify-pane": sending.run,
             "inbox": mail.inbox,
@@ -132,6 +135,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 reports,
                 errands,
                 workers,
+                mirrors,
                 tasks,
                 stopping,
             )
@@ -183,6 +187,7 @@ async def run(paths: Paths) -> None:
         await agent.jobs.recover()
         await agent.reports.recover()
         await agent.workers.recover()
+        await agent.mirrors.start()
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))

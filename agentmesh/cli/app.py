@@ -7,6 +7,7 @@ import typer
 from agentmesh import __version__
 from agentmesh.cli import (
     agent,
+    broker,
     completion,
     demo,
     doctor,
@@ -57,6 +58,7 @@ def serve_wire(
 
 for module in (agent, registry, peers, mail, job, log, install, setup, guide, doctor, demo, completion):
     module.add_to(commands)
+broker.add_to(job.job)
 
 
 def app() -> None:

@@ -74,6 +74,16 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX reports_by_home ON reports (home);
     """,
+    """
+    CREATE TABLE mirrors (broker TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+    CREATE TABLE retained (
+        broker TEXT NOT NULL,
+        job TEXT NOT NULL,
+        event BLOB NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (broker, job)
+    ) STRICT;
+    """,
 )
 
 

@@ -9,7 +9,19 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import chart, deliveries, drops, growth, renames, screens, simulated, stopwatch, table, throughput
+from tests.bench import (
+    chart,
+    deliveries,
+    drops,
+    events_over_mqtt,
+    growth,
+    renames,
+    screens,
+    simulated,
+    stopwatch,
+    table,
+    throughput,
+)
 from tests.bench.figure import Figure, Spread
 from tests.bench.scene import Scene, two_hosts
 from tests.e2e.hosts import Host, obstacle
@@ -91,12 +103,19 @@ def _growth() -> bool:
     return len(grown) == len(growth.SIZES) and grown[-1].change_most <= growth.TARGET_SECONDS
 
 
+def _events_over_mqtt() -> bool:
+    for line in events_over_mqtt.rows():
+        _show(line)
+    return True
+
+
 FIGURES: dict[str, Callable[[], bool]] = {
     "screens": _screens,
     "messages": _messages,
     "renames": _renames,
     "simulated": _simulated,
     "growth": _growth,
+    "events-over-mqtt": _events_over_mqtt,
 }
 """By name; each measures, prints, and returns whether its targets are reached."""
 IN_NAMESPACES = {"messages", "renames", "growth"}
