@@ -17,6 +17,7 @@ from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.errands import Errands
+from agentmesh.agent.handover import Handover
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.inspection import Inspection
 from agentmesh.agent.jobs import Jobs
@@ -31,6 +32,8 @@ from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.reporting import Reporting
 from agentmesh.agent.reports import Reports
+from agentmesh.agent.review_desk import ReviewDesk
+from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.tasks import Tasks
@@ -60,6 +63,7 @@ class Agent(msgspec.Struct, frozen=True):
     reporting: Reporting
     jobs: Jobs
     reports: Reports
+    reviews: Reviews
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -95,6 +99,9 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
         sending = Sending(replica, directory, postman, links, dropping)
         errands.directory, errands.send = directory, sending.run
+        handover = Handover(database, postman, dropping, links)
+        reviews = Reviews(paths.reviews, database, jobs, handover, links.wait_for_link, tasks)
+        review_desk = ReviewDesk(alias, reviews, directory, errands)
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
@@ -108,6 +115,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
             "peers": about_peers.run,
             "status": reporting.status,
             "job": errands.run,
+            "review": review_desk.run,
         }
         control = Control(paths, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
@@ -124,6 +132,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 reporting,
                 jobs,
                 reports,
+                reviews,
                 tasks,
                 stopping,
             )
@@ -180,6 +189,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("check links", agent.links.vigil.keep_checking())
         agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
         agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
+        agent.tasks.start_supervised("take reviews on", agent.reviews.keep_going())
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))

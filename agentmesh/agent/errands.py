@@ -21,7 +21,7 @@ from agentmesh.store import jobs as store
 from agentmesh.store.database import Database
 
 if TYPE_CHECKING:
-    from agentmesh.agent.directory import Directory
+    from agentmesh.agent.directory import Caller, Directory
 
 REPORT_SECONDS = 5.0
 """How long a command waits to hear that its event was accepted; then it is on its way."""
@@ -134,7 +134,7 @@ class Errands:
             type=step.type,
             time=int(now),
             sender=caller.name,
-            body=msgspec.json.encode(step.content).decode(),
+            body=msgspec.json.encode(step.content | {"pane": self._addresses_of(caller)}).decode(),
         )
         event = signed(event, token)
         if is_ours:
@@ -147,6 +147,10 @@ class Errands:
         outcome = f"it is told to {home_of(job)} as soon as that can be reached" if reason is None else "accepted"
         await answer.write_output(f"{step.type}: {outcome}\n")
         return 0
+
+    def _addresses_of(self, caller: "Caller") -> list[str]:
+        """Return every address of the pane that a command runs in: by the kernel's word, whatever it calls itself."""
+        return self.directory.addresses_of(caller.pane) if caller.pane else []
 
     async def _watch(self, wanted: Watch) -> Seen:
         job = await self._full_id(wanted.job)

@@ -36,9 +36,18 @@ class Jobs:
         self._replica = replica
         self._changed = asyncio.Event()
 
-    async def register(self, draft: Job, *, is_signed: bool) -> Job:
-        """Store a new job, under an id of its own."""
-        job = msgspec.structs.replace(draft, id=f"{self.alias}-{secrets.token_hex(8)}", is_signed=is_signed)
+    def new_id(self) -> str:
+        """Return an id that no job has."""
+        return f"{self.alias}-{secrets.token_hex(8)}"
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set as soon as anything happens to any job from now on."""
+        return self._changed
+
+    async def register(self, draft: Job, *, is_signed: bool, identifier: str = "") -> Job:
+        """Store a new job, under an id of its own, if none was chosen."""
+        job = msgspec.structs.replace(draft, id=identifier or self.new_id(), is_signed=is_signed)
         token = secrets.token_hex(32) if is_signed else ""
         event = await self._own_event(job, EventType.REGISTERED, token, title=job.title, to=job.to)
         await self._database.write(jobs.register, job, token, event)

@@ -17,6 +17,7 @@ from agentmesh.cli import (
     mail,
     peers,
     registry,
+    review,
     setup,
     wire,
 )
@@ -55,7 +56,7 @@ def serve_wire(
     raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, peers, mail, job, log, install, setup, guide, doctor, demo, completion):
+for module in (agent, registry, peers, mail, job, review, log, install, setup, guide, doctor, demo, completion):
     module.add_to(commands)
 
 

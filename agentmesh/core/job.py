@@ -16,7 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from agentmesh.core.event import Event, EventType, JobId, content
-from agentmesh.core.model import UnixTime
+from agentmesh.core.model import Origin, UnixTime
 from agentmesh.errors import BadEvent
 
 
@@ -88,6 +88,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether its events must be signed with its token."""
     retry_of: str = ""
     """The job that this one repeats."""
+    is_personal: bool = False
+    """Whether the pane that it is for alone may report on it."""
     state: JobState = JobState.REGISTERED
     worker: str = ""
     """Who has claimed it: the emitter of its first report."""
@@ -128,6 +130,12 @@ def after(job: Job, event: Event, now: int) -> Job:
         lost=str(message or "it is gone") if event.type is EventType.LOST else "" if is_report else job.lost,
         updated=now,
     )
+
+
+def is_from_its_pane(job: Job, event: Event, origin: Origin) -> bool:
+    """Tell whether a genuine event is from the pane that a job is for, by the word of that pane's own host."""
+    panes = content(event).get("pane")
+    return (origin.host or job.home,) == job.hosts and isinstance(panes, list) and job.to in panes
 
 
 def brief_text(job: Job) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from agentmesh.core.chain import Entry
 from agentmesh.core.event import Event, is_genuine
-from agentmesh.core.job import OF_THE_HOME, Job, JobState, after, is_end
+from agentmesh.core.job import OF_THE_HOME, Job, JobState, after, is_end, is_from_its_pane
 from agentmesh.core.model import HERE, Origin
 from agentmesh.errors import BadEvent
 
@@ -55,6 +55,8 @@ def accept(connection: sqlite3.Connection, event: Event, origin: Origin, now: in
         raise BadEvent(reason=f"its seq {event.seq} isn't above {highest}, which was accepted from {event.sender}")
     if event.type in OF_THE_HOME and origin != HERE:
         raise BadEvent(reason=f"only the job's home says {event.type}")
+    if job.is_personal and event.type not in OF_THE_HOME and not is_from_its_pane(job, event, origin):
+        raise BadEvent(reason=f"the job is for the pane {job.to} alone, and it is not from there")
     changed = after(job, event, now)
     _insert(connection, event, now, origin)
     connection.execute(

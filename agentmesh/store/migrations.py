@@ -59,6 +59,9 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX reports_by_job ON reports (job, sender);
     """,
+    """
+    CREATE TABLE reviews (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, review BLOB NOT NULL) STRICT;
+    """,
 )
 
 
