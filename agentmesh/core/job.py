@@ -16,6 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from agentmesh.core.event import Event, EventType, JobId, content
+from agentmesh.core.identity import Identity
 from agentmesh.core.model import Origin, UnixTime
 from agentmesh.errors import BadEvent
 
@@ -134,8 +135,9 @@ def after(job: Job, event: Event, now: int) -> Job:
 
 def is_from_its_pane(job: Job, event: Event, origin: Origin) -> bool:
     """Tell whether a genuine event is from the pane that a job is for, by the word of that pane's own host."""
+    is_by_a_host = not origin.host or origin.identity in set(Identity)  # and not by a broker of that name
     panes = content(event).get("pane")
-    return (origin.host or job.home,) == job.hosts and isinstance(panes, list) and job.to in panes
+    return is_by_a_host and (origin.host or job.home,) == job.hosts and isinstance(panes, list) and job.to in panes
 
 
 def brief_text(job: Job) -> str:
