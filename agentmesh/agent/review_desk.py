@@ -16,7 +16,7 @@ from agentmesh.core.model import Pane
 from agentmesh.core.registry import tmux_pane
 from agentmesh.core.review import Review, Reviewer
 from agentmesh.core.review_request import Look, Opinion, Proposal, Update
-from agentmesh.core.text import printable
+from agentmesh.core.text import printable, without_controls
 from agentmesh.errors import UnknownReview, UsageError
 
 PROGRAM = "agentmesh review"
@@ -72,7 +72,7 @@ class ReviewDesk:
             reviewers=tuple(Reviewer(pane.address, pane.host) for pane in reviewers),
             diff=wanted.diff,
             folder=str(request.folder),
-            brief=printable(wanted.brief),
+            brief=without_controls(wanted.brief).strip(),
             most_rounds=wanted.rounds,
         )
         review = await self._reviews.start(draft, Path(wanted.content))

@@ -103,10 +103,11 @@ class Reviews:
         """Take every review on, whenever something has happened."""
         while True:
             news, changed = self._jobs.changed, self._changed
-            for review in await self.listed():
+            unsettled = await self._database.write(store.listed, settled=False)
+            for review in unsettled:
                 with supervised("review not taken on", review=review.id):
                     await self._take_on(review)
-            await _within(AGAIN_SECONDS, news, changed)
+            await _within(AGAIN_SECONDS, changed, *([news] if unsettled else []))
 
     async def _take_on(self, review: Review) -> None:
         for ask in core.overtaken(review):
@@ -124,6 +125,10 @@ class Reviews:
             await self._jobs.register(self._job(review, ask), is_signed=True, identifier=ask.job)
         elif is_end(found[0].state):
             await self._settle(review, ask)
+            return
+        elif found[0].lost != ask.feedback:
+            lost = msgspec.structs.replace(ask, feedback=found[0].lost)
+            await self._change(review, lambda now: core.noted(now, lost) if ask in core.awaited(now) else now)
             return
         if not ask.is_sent:
             self._begin(_brief_of(ask), partial(self._ask, review, ask))
@@ -173,7 +178,7 @@ class Reviews:
             submitter=review.submitter,
             to=ask.reviewer.address,
             hosts=(ask.reviewer.host,),
-            title=f"review {review.id[-8:]}, round {review.present.number}",
+            title=f"review {review.id[-8:]} of SHA-256 {review.present.sha256}",
             brief=core.ask_text(review, ask),
             created=int(time.time()),
             is_personal=True,

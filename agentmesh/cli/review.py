@@ -92,11 +92,11 @@ def wait(
     cancelled, 10 when the diff has changed since, 5 when time is over.
     """
     deadline = time.monotonic() + parse_duration(timeout, _PROGRAM) if timeout else None
-    found, shown = _look(identifier), 0
+    found, shown = _look(identifier), set[str]()
     while True:
         told = _history(found)
-        sys.stderr.writelines(f"{line}\n" for line in told[shown:])
-        shown = len(told)
+        sys.stderr.writelines(f"{line}\n" for line in told if line not in shown)
+        shown.update(told)
         left = PATIENCE if deadline is None else int(deadline - time.monotonic() + 1)
         if found.state in ENDS or (deadline and time.monotonic() >= deadline):
             break
@@ -231,16 +231,16 @@ def _state(found: Review) -> str:
 
 
 def _history(found: Review) -> list[str]:
-    """Return a line for each verdict, in the order in which they came."""
-    given = [(part.received, each.number, part) for each in found.rounds for part in each.asks if part.verdict]
-    return [
-        without_controls(
-            f"{datetime.fromtimestamp(received).astimezone():%H:%M:%S} round {number}:"
-            f" {part.verdict} by {part.reviewer.address}"
-            + (f": {part.feedback.splitlines()[0]}" if part.feedback else "")
-        )
-        for received, number, part in sorted(given, key=lambda each: (each[1], each[0]))
-    ]
+    """Return a line for each verdict, in the order in which they came, and for each that may never come."""
+    known = [(each.number, part.received, part) for each in found.rounds for part in each.asks]
+    lines = []
+    for number, received, part in sorted(known, key=lambda each: each[:2]):
+        if part.verdict or part.feedback:
+            when = f"{datetime.fromtimestamp(received).astimezone():%H:%M:%S} " if received else ""
+            said = f": {part.feedback.splitlines()[0]}" if part.feedback else ""
+            verdict = part.verdict or "no verdict yet"
+            lines.append(without_controls(f"{when}round {number}: {verdict} by {part.reviewer.address}{said}"))
+    return lines
 
 
 def add_to(commands: typer.Typer) -> None:

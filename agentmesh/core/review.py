@@ -113,6 +113,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the diff is on the reviewer's host, and the brief on its way to the pane."""
     verdict: Verdict | None = None
     feedback: str = ""
+    """Without a verdict: why none may come."""
     received: UnixTime = 0
     """When the verdict was accepted, by the clock of the review's home."""
     origin: Origin = HERE
@@ -228,6 +229,11 @@ def owes_feedback(review: Review) -> bool:
     return review.state in {ReviewState.REVISING, ReviewState.FAILED} and not review.present.is_told
 
 
+def is_settled(review: Review) -> bool:
+    """Tell whether there is nothing to be done for a review before somebody asks for something."""
+    return not (awaited(review) or overtaken(review) or owes_feedback(review))
+
+
 def standing(review: Review, digest: str) -> Standing:
     """Return what the verdicts mean for content with this SHA-256."""
     if review.state is ReviewState.CANCELLED:
@@ -271,7 +277,7 @@ def ask_text(review: Review, ask: Ask) -> str:
 
 
 def feedback_text(review: Review, home: str) -> str:
-    """Return what the worker reads when not all have passed."""
+    """Return what the worker reads when not all have passed. What others say is indented, and can't pass for ours."""
     present = review.present
     asks = [ask for reviewer in review.reviewers if (ask := _opinion(review, reviewer, present.sha256))]
     passed = sum(ask.verdict is Verdict.PASS for ask in asks)
@@ -279,7 +285,7 @@ def feedback_text(review: Review, home: str) -> str:
     lines = [f"{head}: NOT PASS ({passed} of {len(asks)} passed)."]
     for ask in asks:
         said = "no verdict" if ask.verdict is Verdict.NONE else str(ask.verdict)
-        lines += [f"--- {ask.reviewer.address}: {said}", *([ask.feedback] if ask.feedback else [])]
+        lines += [f"--- {ask.reviewer.address}: {said}", *(f"    {line}" for line in ask.feedback.splitlines())]
     if review.state is ReviewState.FAILED:
         lines.append("No rounds are left.")
     elif review.worker_host == home:

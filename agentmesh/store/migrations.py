@@ -60,7 +60,13 @@ MIGRATIONS = (
     CREATE INDEX reports_by_job ON reports (job, sender);
     """,
     """
-    CREATE TABLE reviews (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, review BLOB NOT NULL) STRICT;
+    CREATE TABLE reviews (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        is_settled INTEGER NOT NULL,
+        review BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX reviews_by_need ON reviews (is_settled);
     """,
 )
 

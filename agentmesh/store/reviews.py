@@ -5,12 +5,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from agentmesh.core.review import Review
+from agentmesh.core.review import Review, is_settled
 
 
 def add(connection: sqlite3.Connection, review: Review) -> None:
     """Store a new review."""
-    connection.execute("INSERT INTO reviews (id, review) VALUES (?, ?)", (review.id, msgspec.json.encode(review)))
+    connection.execute(
+        "INSERT INTO reviews (id, is_settled, review) VALUES (?, ?, ?)",
+        (review.id, is_settled(review), msgspec.json.encode(review)),
+    )
 
 
 def change(connection: sqlite3.Connection, identifier: str, step: Callable[[Review], Review]) -> Review:
@@ -21,7 +24,10 @@ def change(connection: sqlite3.Connection, identifier: str, step: Callable[[Revi
     changed = step(found)
     if changed != found:
         changed = msgspec.structs.replace(changed, revision=found.revision + 1)
-        connection.execute("UPDATE reviews SET review = ? WHERE id = ?", (msgspec.json.encode(changed), identifier))
+        connection.execute(
+            "UPDATE reviews SET is_settled = ?, review = ? WHERE id = ?",
+            (is_settled(changed), msgspec.json.encode(changed), identifier),
+        )
     return changed
 
 
@@ -31,7 +37,7 @@ def find(connection: sqlite3.Connection, identifier: str) -> Review | None:
     return msgspec.json.decode(row[0], type=Review) if row else None
 
 
-def listed(connection: sqlite3.Connection) -> list[Review]:
-    """Return every review of this host, oldest first."""
-    rows = connection.execute("SELECT review FROM reviews ORDER BY number")
+def listed(connection: sqlite3.Connection, *, settled: bool = True) -> list[Review]:
+    """Return the reviews of this host, oldest first: all, or those for which there is something to be done."""
+    rows = connection.execute("SELECT review FROM reviews WHERE is_settled <= ? ORDER BY number", (settled,))
     return [msgspec.json.decode(text, type=Review) for (text,) in rows]

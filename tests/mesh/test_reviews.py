@@ -99,8 +99,8 @@ def test_not_pass_goes_back_to_the_worker_once_and_a_changed_diff_is_asked_again
         eventually(lambda: show(left, review)["rounds"][0]["is_told"], "the worker is told")
         assert (gate(left, review), show(left, review)["state"]) == (NOT_PASSED, "revising")
         (feedback,) = [body for body in briefs(left, review) if "NOT PASS" in body]
-        assert "--- right-dev-rev: not-pass\nline 3 leaks\n" in feedback
-        assert "--- left-dev-rev: pass\nfine by me\n" in feedback
+        assert "--- right-dev-rev: not-pass\n    line 3 leaks\n" in feedback
+        assert "--- left-dev-rev: pass\n    fine by me\n" in feedback
         assert f"agentmesh review update {review}" in feedback
         assert left.run("agentmesh", "review", "update", review).returncode == 1
 
@@ -243,6 +243,20 @@ def test_a_reviewer_who_can_not_be_asked_or_gives_up_is_asked_again_by_an_update
     eventually(lambda: gate(left, review) == PASSED, "it is passed", lambda: show(left, review))
 
 
+def test_a_reviewer_who_is_gone_is_said_to_be(pair: Pair) -> None:
+    left, right = pair
+    right.open("leaver", "sh")
+    review = start(left, "right-dev-leaver")
+    job = asks(left, review)["right-dev-leaver"]["job"]
+    assert in_pane(right, f"agentmesh job claim {job}", "leaver")[0] == 0
+    right.tmux.run("kill-window", "-t", "dev:leaver")
+    eventually(lambda: "is gone" in str(show(left, review)), "that is noticed", lambda: show(left, review))
+    assert "is gone" in left.run("agentmesh", "review", "wait", review, "--timeout", "1s").stderr
+    assert "is gone" in left.run("agentmesh", "review", "show", review).stdout
+    assert left.run("agentmesh", "job", "cancel", job).returncode == 0
+    eventually(lambda: show(left, review)["state"] == "revising", "the round is over", lambda: show(left, review))
+
+
 def test_long_feedback_comes_as_a_file_and_too_much_is_refused(pair: Pair) -> None:
     left, right = pair
     long = {host.name: (host.home / "long").write_text(f"{host.name} says\n" * 3500) for host in pair}
@@ -254,7 +268,7 @@ def test_long_feedback_comes_as_a_file_and_too_much_is_refused(pair: Pair) -> No
     eventually(lambda: show(left, review)["rounds"][0]["is_told"], "the worker is told")
     (body,) = [body for body in briefs(left, review) if "NOT PASS" in body]
     text = (left.home / body.split("file dropped at ~/")[1].split(" ")[0]).read_text()
-    assert all(f"{host.name} says\n" in text for host in pair)
+    assert all(f"    {host.name} says\n" in text for host in pair)
     assert len(text) > sum(long.values())
     (right.home / "long").write_text("x" * 65536)
     refused = in_pane(right, f"agentmesh review verdict {given['right-dev-rev']['job']} pass --feedback long")
