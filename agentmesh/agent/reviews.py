@@ -154,15 +154,13 @@ class Reviews:
 
     async def _answer(self, ask: Ask, reason: str) -> Ask:
         """Return a reviewer's part as the end of its job tells it."""
-        seen = await self._jobs.watch(ask.job, 0, 0)
-        if seen is None:
+        last = await self._jobs.last(ask.job)
+        if last is None:
             return msgspec.structs.replace(ask, verdict=Verdict.NONE, feedback=reason)
-        job, entries = seen
-        last = entries[-1]
         body = content(last.event)
         said = str(body.get("verdict", ""))
         is_verdict = last.event.type is EventType.COMPLETED and said in {Verdict.PASS, Verdict.NOT_PASS}
-        ended = f"its job ended: {job.state} {job.message}".strip()
+        ended = f"its job ended: {last.event.type} {body.get('message', '')}".strip()
         return msgspec.structs.replace(
             ask,
             verdict=Verdict(said) if is_verdict else Verdict.NONE,
