@@ -105,6 +105,24 @@ class ForeignJob(AgentmeshError):
     exit_code = 1
 
 
+class BadReview(AgentmeshError):
+    """The review {id} can't be changed: {reason}. See `agentmesh review show {id}`."""
+
+    exit_code = 1
+
+
+class UnknownReview(AgentmeshError):
+    """No one review of this host {which}: {found} do. See `agentmesh review list`."""
+
+    exit_code = 2
+
+
+class BadDiff(AgentmeshError):
+    """The diff {diff} can't be read in {folder}: {reason}. Name a file, or commits that git knows there."""
+
+    exit_code = 1
+
+
 class BrokenChain(AgentmeshError):
     """Line {line} of {path} isn't what was written: {reason}."""
 

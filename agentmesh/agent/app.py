@@ -17,6 +17,7 @@ from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.errands import Errands
+from agentmesh.agent.handover import Handover
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.inspection import Inspection
 from agentmesh.agent.jobs import Jobs
@@ -32,6 +33,8 @@ from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.reporting import Reporting
 from agentmesh.agent.reports import Reports
+from agentmesh.agent.review_desk import ReviewDesk
+from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.submitting import Submitting
@@ -66,6 +69,7 @@ class Agent(msgspec.Struct, frozen=True):
     errands: Errands
     workers: Workers
     mirrors: Mirrors
+    reviews: Reviews
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -104,6 +108,9 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         sending = Sending(replica, directory, postman, links, dropping)
         workers = errands.workers = Workers(database, scanner, tasks)
         errands.directory, errands.submitting = directory, Submitting(jobs, directory, sending.run)
+        handover = Handover(database, postman, dropping, links)
+        reviews = Reviews(paths.reviews, database, jobs, handover, links.wait_for_link, tasks)
+        review_desk = ReviewDesk(alias, reviews, directory, errands)
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
@@ -117,6 +124,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
             "peers": about_peers.run,
             "status": reporting.status,
             "job": errands.run,
+            "review": review_desk.run,
         }
         control = Control(paths, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
@@ -136,6 +144,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 errands,
                 workers,
                 mirrors,
+                reviews,
                 tasks,
                 stopping,
             )
@@ -197,6 +206,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
         agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
         agent.tasks.start_supervised("watch workers", agent.workers.keep_watching(agent.errands.say_lost))
+        agent.tasks.start_supervised("take reviews on", agent.reviews.keep_going())
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))

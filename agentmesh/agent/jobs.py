@@ -97,6 +97,10 @@ class Jobs:
         """Return what was not accepted of a job's events."""
         return await self._database.write(jobs.dropped, identifier)
 
+    async def last(self, identifier: str) -> Entry | None:
+        """Return what has happened to a job last."""
+        return next(reversed(await self._database.write(jobs.entries, identifier)), None)
+
     async def watch(self, identifier: str, beyond: int, patience: float) -> tuple[Job, list[Entry]] | None:
         """Return a job and its events beyond so many; where there are none yet, wait for one so many seconds."""
         deadline = time.monotonic() + patience
@@ -134,7 +138,8 @@ class Jobs:
             self._keep(job)
         await self.records.recover()
         for job in list(self._open.values()):
-            if job.state is JobState.REGISTERED and not job.lost and not await self.briefs(job.id):
+            is_told = job.is_personal or job.lost  # of a personal job who made it sends the brief
+            if job.state is JobState.REGISTERED and not is_told and not await self.briefs(job.id):
                 await self.say_lost(job, NOT_SENT)
 
     async def keep_watching(self) -> None:

@@ -84,6 +84,15 @@ MIGRATIONS = (
         PRIMARY KEY (broker, job)
     ) STRICT;
     """,
+    """
+    CREATE TABLE reviews (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        is_settled INTEGER NOT NULL,
+        review BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX reviews_by_need ON reviews (is_settled);
+    """,
 )
 
 
