@@ -101,7 +101,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
     """Who has claimed it: the emitter of its first report."""
     worker_host: str = ""
-    """The host that told of that; empty for its home, and for a worker outside of the mesh."""
+    """The host that told of that; empty for a worker outside of the mesh."""
     files: tuple[str, ...] = ()
     """What was sent along, by the paths on its home."""
     percent: int | None = None
@@ -131,7 +131,7 @@ def after(job: Job, event: Event, now: int, origin: Origin = HERE) -> Job:
     if event.type in OF_THE_CLAIMER and job.worker not in {"", event.sender}:
         raise BadEvent(reason=f"it is not from {job.worker}, who has claimed the job")
     if event.sender == job.worker and _is_elsewhere(job, origin):
-        raise BadEvent(reason=f"{job.worker} has claimed the job on {job.worker_host or job.home}, not there")
+        raise BadEvent(reason=f"{job.worker} has claimed the job on {job.worker_host}, not there")
     if (job.state, event.type) not in TRANSITIONS:
         raise BadEvent(reason=f"a job that is {job.state} can't become {event.type}")
     body = content(event)
@@ -143,7 +143,7 @@ def after(job: Job, event: Event, now: int, origin: Origin = HERE) -> Job:
         job,
         state=TRANSITIONS[job.state, event.type],
         worker=event.sender if begins else job.worker,
-        worker_host=_mesh_host(origin) if begins else job.worker_host,
+        worker_host=_mesh_host(job, origin) if begins else job.worker_host,
         percent=percent if isinstance(percent, int) and 0 <= percent <= 100 else job.percent,  # noqa: PLR2004 (per cent)
         message=message if isinstance(message, str) and event.type is not EventType.LOST else job.message,
         lost=str(message or "it is gone") if event.type is EventType.LOST else "" if is_report else job.lost,
@@ -151,8 +151,10 @@ def after(job: Job, event: Event, now: int, origin: Origin = HERE) -> Job:
     )
 
 
-def _mesh_host(origin: Origin) -> str:
-    """Return the host of the mesh that told of something; empty for the job's home, and for what is outside."""
+def _mesh_host(job: Job, origin: Origin) -> str:
+    """Return the host of the mesh that told of something; empty for what is outside."""
+    if origin == HERE:
+        return job.home
     return origin.host if origin.identity in HOST_IDENTITIES else ""
 
 

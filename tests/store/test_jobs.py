@@ -131,7 +131,7 @@ class Page:
         self.accepted.append(event)
         if event.type in {"claimed", "started", "progress", "completed", "error"} and not self.worker:
             self.worker = event.sender
-            self.host = origin.host if origin in {LEFT, RIGHT} else ""
+            self.host = HOME if origin == HERE else origin.host if origin in {LEFT, RIGHT} else ""
         if event.type != "lost":
             self.state = {**ENDS, "claimed": "claimed"}.get(event.type, "started")
 
