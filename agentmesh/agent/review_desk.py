@@ -131,5 +131,6 @@ class ReviewDesk:
         found = [review for review in await self._reviews.listed() if review.id.endswith(ending)]
         exact = [review for review in found if review.id == ending]
         if len(exact or found) != 1:
-            raise UnknownReview(which=f"has an id that ends with {ending}", found=len(found) or "none")
+            count = f"{len(found)} do" if found else "none does"
+            raise UnknownReview(which=f"has an id that ends with {ending}", found=count)
         return (exact or found)[0]

@@ -123,7 +123,7 @@ def gate(
     digest = sha256(read_diff(diff, Path.cwd())).hexdigest() if diff else _digest(found) if found else ""
     found = found or best(ask_for(list[Review], "review", "list"), digest)
     if found is None:
-        raise UnknownReview(which=f"is of {diff} as it is now", found="none")
+        raise UnknownReview(which=f"is of {diff} as it is now", found="none is")
     reached = standing(found, digest)
     if reached is Standing.PASSED:
         typer.echo(f"{found.id}: passed by {_names(found)}")
