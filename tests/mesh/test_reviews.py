@@ -250,9 +250,10 @@ def test_a_reviewer_who_is_gone_is_said_to_be(pair: Pair) -> None:
     job = asks(left, review)["right-dev-leaver"]["job"]
     assert in_pane(right, f"agentmesh job claim {job}", "leaver")[0] == 0
     right.tmux.run("kill-window", "-t", "dev:leaver")
-    eventually(lambda: "is gone" in str(show(left, review)), "that is noticed", lambda: show(left, review))
-    assert "is gone" in left.run("agentmesh", "review", "wait", review, "--timeout", "1s").stderr
-    assert "is gone" in left.run("agentmesh", "review", "show", review).stdout
+    gone = "its program (sh) has ended"
+    eventually(lambda: gone in str(show(left, review)), "that is noticed", lambda: show(left, review))
+    assert gone in left.run("agentmesh", "review", "wait", review, "--timeout", "1s").stderr
+    assert gone in left.run("agentmesh", "review", "show", review).stdout
     assert left.run("agentmesh", "job", "cancel", job).returncode == 0
     eventually(lambda: show(left, review)["state"] == "revising", "the round is over", lambda: show(left, review))
 

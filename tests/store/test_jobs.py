@@ -186,7 +186,7 @@ def test_numbers_go_up_whatever_the_clock_does_and_end_with_a_reason() -> None:
         seqs = [entry.event.seq for entry in jobs.entries(connection, SIGNED, 1)]
         assert seqs == [1000, 1001, 1002, 1003, 10**15, 10**15 + 1]
         last = signed(Event(job=SIGNED, seq=LAST_SEQ, type=EventType.PROGRESS, time=0, sender="one"), TOKENS[SIGNED])
-        jobs.accept(connection, last, LEFT, NOW)
+        jobs.accept(connection, last, HERE, NOW)
         with pytest.raises(BadEvent, match="used the last seq"):
             jobs.report(connection, SIGNED, "one", EventType.PROGRESS, "{}", NOW)
 
