@@ -9,7 +9,19 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import chart, deliveries, drops, growth, renames, screens, simulated, stopwatch, table, throughput
+from tests.bench import (
+    chart,
+    deliveries,
+    drops,
+    events,
+    growth,
+    renames,
+    screens,
+    simulated,
+    stopwatch,
+    table,
+    throughput,
+)
 from tests.bench.figure import Figure, Spread
 from tests.bench.scene import Scene, two_hosts
 from tests.e2e.hosts import Host, obstacle
@@ -69,6 +81,20 @@ def _renames() -> bool:
     return not any(line.endswith("NO") for line in lines)
 
 
+def _jobs() -> bool:
+    _show(*table.heading())
+    with two_hosts() as scene:
+        name = "ssh true"
+        course = [["ssh", "-S", scene.control, scene.there.name, "true"]]
+        ssh = _measured(scene.here, Figure(name=name, course=course, baselines=[], warm_ups=3, rounds=100))[name]
+        lines = []
+        for line in events.present(scene, ssh):
+            lines.append(line)
+            _show(line)
+    _show("")
+    return not any(line.endswith("NO") for line in lines)
+
+
 def _simulated() -> bool:
     for line in simulated.rows():
         _show(line)
@@ -95,11 +121,12 @@ FIGURES: dict[str, Callable[[], bool]] = {
     "screens": _screens,
     "messages": _messages,
     "renames": _renames,
+    "jobs": _jobs,
     "simulated": _simulated,
     "growth": _growth,
 }
 """By name; each measures, prints, and returns whether its targets are reached."""
-IN_NAMESPACES = {"messages", "renames", "growth"}
+IN_NAMESPACES = {"messages", "renames", "jobs", "growth"}
 
 
 def _present(scene: Scene, figure: Figure, prove: Callable[[], None]) -> bool:

@@ -1,5 +1,6 @@
-"""README.md's ten recipes, each run as it is written there, on two hosts with a real sshd and a laptop behind NAT."""
+"""README.md's recipes, each run as it is written there, on two hosts with a real sshd and a laptop behind NAT."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,7 +75,7 @@ def shows(host: Host, target: str, text: str) -> None:
 def test_every_recipe_has_its_test() -> None:
     titles = [re.sub(r"\W+", "_", title).strip("_").lower() for title in recipes()]
     tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
-    assert len(titles) == 10
+    assert len(titles) == 11
     assert [title for title in titles if title not in tests] == []
 
 
@@ -208,3 +209,22 @@ def test_see_what_came_while_you_were_away(hub: Host, worker: Host) -> None:
     assert "--brief" in hub.run("tmux", "show-options", "-g", "status-right").stdout
     assert type_in(hub, "dev:lead", command) == 0
     assert "while you were away" in screen(hub, "dev:lead").partition(command)[2]
+
+
+def open_jobs(host: Host) -> list[str]:
+    return [job["id"] for job in json.loads(host.run("agentmesh", "job", "list", "--json").stdout)]
+
+
+def test_delegate_and_wait_from_a_script(hub: Host, worker: Host) -> None:
+    command, claim, report, other = recipe("Delegate and wait")
+    for kind, told in (("completed", ""), (other, "] job hub-")):
+        script = hub.start("sh", "-c", command, env={"AGENT_NAME": "hub-dev-lead"})
+        eventually(lambda: open_jobs(hub), "it is submitted", script.output.read_text)
+        (identifier,) = open_jobs(hub)
+        worker.run("sh", "-c", claim.replace("ID", identifier))
+        worker.run("sh", "-c", report.replace("ID", identifier).replace("completed", kind))
+        assert script.wait(30) == 0
+        assert (kind == "completed") == ("completed: all is well" in script.output.read_text())
+        if told:
+            shows(hub, "dev:lead", told)
+            shows(hub, "dev:lead", "exit 8")
