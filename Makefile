@@ -56,7 +56,7 @@ clean:
 	@.ci/system-packages tmux
 
 .system-test:
-	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip npm systemd-analyze sshfs
+	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto mosquitto_sub zsh fish ip npm systemd-analyze sshfs
 
 .system-bench:
 	@.ci/system-packages rsync

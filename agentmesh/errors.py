@@ -105,8 +105,52 @@ class ForeignJob(AgentmeshError):
     exit_code = 1
 
 
+class BadReview(AgentmeshError):
+    """The review {id} can't be changed: {reason}. See `agentmesh review show {id}`."""
+
+    exit_code = 1
+
+
+class UnknownReview(AgentmeshError):
+    """No one review of this host {which}: {found} do. See `agentmesh review list`."""
+
+    exit_code = 2
+
+
+class BadDiff(AgentmeshError):
+    """The diff {diff} can't be read in {folder}: {reason}. Name a file, or commits that git knows there."""
+
+    exit_code = 1
+
+
 class BrokenChain(AgentmeshError):
     """Line {line} of {path} isn't what was written: {reason}."""
+
+
+class BadBroker(AgentmeshError):
+    """The MQTT broker's settings can't be used: {reason}."""
+
+    exit_code = 1
+
+
+class NoBroker(AgentmeshError):
+    """No MQTT broker is configured. Set MQTT_BROKER, or broker in [mqtt] of config.toml."""
+
+    exit_code = 1
+
+
+class BrokerFailed(AgentmeshError):
+    """The MQTT broker {broker} can't be used: {reason}."""
+
+
+class BrokerDenied(BrokerFailed):
+    """The MQTT broker {broker} denies it: {reason}."""
+
+    exit_code = 6
+
+
+class EventRejected(BrokerFailed):
+    """The MQTT broker {broker} doesn't take this event: {reason}."""
 
 
 class NotInPane(AgentmeshError):

@@ -17,6 +17,7 @@ from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
 from agentmesh.agent.errands import Errands
+from agentmesh.agent.handover import Handover
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.inspection import Inspection
 from agentmesh.agent.jobs import Jobs
@@ -25,12 +26,15 @@ from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
 from agentmesh.agent.mail import Mail
 from agentmesh.agent.membership import Membership
+from agentmesh.agent.mirrors import Mirrors
 from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.reporting import Reporting
 from agentmesh.agent.reports import Reports
+from agentmesh.agent.review_desk import ReviewDesk
+from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.submitting import Submitting
@@ -64,6 +68,8 @@ class Agent(msgspec.Struct, frozen=True):
     reports: Reports
     errands: Errands
     workers: Workers
+    mirrors: Mirrors
+    reviews: Reviews
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -94,6 +100,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         jobs = Jobs(alias, paths.jobs, database, replica)
         reports = Reports(database, tasks)
         errands = Errands(database, jobs, reports, tasks)
+        mirrors = Mirrors(alias, paths, database, jobs, tasks)
         links = reports.road = Links(alias, replica, postman, errands, tasks, identities)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
@@ -101,11 +108,14 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         sending = Sending(replica, directory, postman, links, dropping)
         workers = errands.workers = Workers(database, scanner, tasks)
         errands.directory, errands.submitting = directory, Submitting(jobs, directory, sending.run)
+        handover = Handover(database, postman, dropping, links)
+        reviews = Reviews(paths.reviews, database, jobs, handover, links.wait_for_link, tasks)
+        review_desk = ReviewDesk(alias, reviews, directory, errands)
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
         inspection = Inspection(alias, directory, scanner, typist)
-        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman)
+        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman, mirrors)
         commands = {
             "notify-pane": sending.run,
             "inbox": mail.inbox,
@@ -114,6 +124,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
             "peers": about_peers.run,
             "status": reporting.status,
             "job": errands.run,
+            "review": review_desk.run,
         }
         control = Control(paths, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
@@ -132,6 +143,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 reports,
                 errands,
                 workers,
+                mirrors,
+                reviews,
                 tasks,
                 stopping,
             )
@@ -183,6 +196,7 @@ async def run(paths: Paths) -> None:
         await agent.jobs.recover()
         await agent.reports.recover()
         await agent.workers.recover()
+        await agent.mirrors.start()
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))
@@ -193,6 +207,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start_supervised("write records", agent.jobs.records.recover())
         agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
         agent.tasks.start_supervised("watch workers", agent.workers.keep_watching(agent.errands.say_lost))
+        agent.tasks.start_supervised("take reviews on", agent.reviews.keep_going())
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))

@@ -23,7 +23,7 @@ from agentmesh.store.database import Database
 from agentmesh.store.workers import Working
 
 if TYPE_CHECKING:
-    from agentmesh.agent.directory import Directory
+    from agentmesh.agent.directory import Caller, Directory
     from agentmesh.agent.submitting import Submitting
     from agentmesh.agent.workers import Workers
 
@@ -136,7 +136,7 @@ class Errands:
         """Sign an event, and bring it to the job's home; returns the exit code. Raises BadEvent when it is dropped."""
         caller = await self.directory.caller(request)
         job = await self._full_id(step.job)
-        content = step.content
+        content = step.content | {"pane": self._addresses_of(caller)}
         if step.type in LAST_WORDS:
             await self.workers.forget(job, caller.name)
         reason: str | None = ""
@@ -160,6 +160,10 @@ class Errands:
         else:
             await answer.write_output(f"{step.type}: it is told to {home_of(job)} as soon as that can be reached\n")
         return 0
+
+    def _addresses_of(self, caller: "Caller") -> list[str]:
+        """Return every address of the pane that a command runs in: by the kernel's word, whatever it calls itself."""
+        return self.directory.addresses_of(caller.pane) if caller.pane else []
 
     async def _watch(self, wanted: Watch) -> Seen:
         job = await self._full_id(wanted.job)

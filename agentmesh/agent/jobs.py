@@ -5,13 +5,16 @@ import secrets
 import time
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import msgspec
 
+from agentmesh.agent.job_brokers import keep_broker, kept_broker
 from agentmesh.agent.log import log
 from agentmesh.agent.records import Records
 from agentmesh.agent.replication import Replica
+from agentmesh.core.broker import Settings
 from agentmesh.core.chain import Entry
 from agentmesh.core.event import Event, EventType
 from agentmesh.core.job import Job, JobState, is_end
@@ -21,6 +24,9 @@ from agentmesh.core.registry import entries as panes
 from agentmesh.errors import BadEvent, StoreFailed
 from agentmesh.store import jobs
 from agentmesh.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOOK_SECONDS = 1.0
 """How often it is looked for jobs whose time is over, for workers that are gone, and for briefs that reached nobody."""
@@ -34,6 +40,7 @@ class Jobs:
     def __init__(self, alias: str, folder: Path, database: Database, replica: Replica) -> None:
         self.alias = alias
         self.records = Records(folder, database)
+        self._folder = folder
         self._database = database
         self._replica = replica
         self._open: dict[str, Job] = {}
@@ -42,16 +49,31 @@ class Jobs:
         """What those wait for who watch a job."""
         self.changed = asyncio.Event()
         """Set as soon as anything happens to any job from now on; then another takes its place."""
+        self.on_news: Callable[[str], None] = lambda _: None
+        """Told of which job an event was accepted."""
 
     def new_id(self) -> str:
         """Return an id that no job has."""
         return f"{self.alias}-{secrets.token_hex(8)}"
 
-    async def register(self, draft: Job, *, is_signed: bool, identifier: str = "", awaits_brief: bool = False) -> Job:
-        """Store a new job, under an id of its own, if none was chosen; its brief may be sent next, by `note_briefs`."""
+    async def register(
+        self,
+        draft: Job,
+        *,
+        is_signed: bool,
+        identifier: str = "",
+        awaits_brief: bool = False,
+        broker: Settings | None = None,
+    ) -> Job:
+        """Store a new job, under an id of its own, if none was chosen; its brief may be sent next, by `note_briefs`.
+
+        ``broker``: that its events are mirrored to.
+        """
         job = msgspec.structs.replace(draft, id=identifier or self.new_id(), is_signed=is_signed)
         token = secrets.token_hex(32) if is_signed else ""
         body = msgspec.json.encode({"title": job.title, "to": job.to}).decode()
+        if broker:
+            await asyncio.to_thread(keep_broker, self._folder / job.id, broker)
         await self._database.write(jobs.register, job, token, body, _now_us(), awaits_brief=awaits_brief)
         await self._take_up(job)
         return job
@@ -68,6 +90,10 @@ class Jobs:
         taken = await self._database.write(jobs.report, job, sender, kind, body, _now_us())
         return await self._taken(taken, job, sender, HERE)
 
+    async def broker_of(self, identifier: str) -> Settings | None:
+        """Return the job's own MQTT broker, if it has one. Raises BadConfiguration."""
+        return await asyncio.to_thread(kept_broker, self._folder / identifier)
+
     async def find(self, identifier: str) -> tuple[Job, str] | None:
         """Return a job of this host, and its token."""
         return await self._database.write(jobs.find, identifier)
@@ -79,6 +105,10 @@ class Jobs:
     async def dropped(self, identifier: str) -> list[jobs.Dropped]:
         """Return what was not accepted of a job's events."""
         return await self._database.write(jobs.dropped, identifier)
+
+    async def last(self, identifier: str) -> Entry | None:
+        """Return what has happened to a job last."""
+        return next(reversed(await self._database.write(jobs.entries, identifier)), None)
 
     async def watch(self, identifier: str, beyond: int, patience: float) -> tuple[Job, list[Entry]] | None:
         """Return a job and its events beyond so many; where there are none yet, wait for one so many seconds."""
@@ -172,6 +202,7 @@ class Jobs:
         self.changed.set()
         self.changed = asyncio.Event()
         await self.records.show(job.id)
+        self.on_news(job.id)
 
     def _keep(self, job: Job) -> None:
         if is_end(job.state):

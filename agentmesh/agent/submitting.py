@@ -59,7 +59,10 @@ class Submitting:
             retry_of=wanted.retry_of,
         )
         check_body(brief_text(draft).encode())
-        job = await self._jobs.register(draft, is_signed=wanted.is_signed, identifier=draft.id, awaits_brief=True)
+        broker = wanted.broker or (await self._jobs.broker_of(wanted.retry_of) if wanted.retry_of else None)
+        job = await self._jobs.register(
+            draft, is_signed=wanted.is_signed, identifier=draft.id, awaits_brief=True, broker=broker
+        )
         await answer.write_output(f"{job.id}\n")
         to = ",".join(match.pane.address for match in matches)
         words = [word for path in files for word in ("--file", path)]

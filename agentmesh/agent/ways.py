@@ -116,17 +116,17 @@ class Ways:
         """Send a frame over the best link to a host; returns that. Raises Unreachable."""
         return await self._send_over(self.best(host), host, frame)
 
-    async def send_directly(self, host: str, frame: Frame) -> None:
-        """Send a frame over a direct link to a host. Raises Unreachable."""
-        await self._send_over(self.direct(host), host, frame)
+    async def send_directly(self, host: str, *frames: Frame) -> None:
+        """Send frames over a direct link to a host. Raises Unreachable."""
+        await self._send_over(self.direct(host), host, *frames)
 
     @staticmethod
-    async def _send_over(links: list[Link], host: str, frame: Frame) -> Link:
-        needed = spoken_from(frame)
+    async def _send_over(links: list[Link], host: str, *frames: Frame) -> Link:
+        needed = max(map(spoken_from, frames))
         if links and all(link.protocol < needed for link in links):
             raise TooOld(host=host, reason="its agentmesh is too old for jobs; upgrade it there")
         for link in links:
             with suppress(OSError):
-                await link.send(frame)
+                await link.send(*frames)
                 return link
         raise Unreachable(host=host, reason="the link broke just now")

@@ -4,7 +4,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from agentmesh.adapters import ipc
 from agentmesh.cli.ask import ask, ask_for, do
 from agentmesh.cli.help import examples
 from agentmesh.cli.table import console, escape, table
-from agentmesh.config import Paths
+from agentmesh.config import Paths, read_broker
+from agentmesh.core.broker import Settings, warnings
 from agentmesh.core.chain import Entry
 from agentmesh.core.duration import parse_duration
 from agentmesh.core.errand import Seen, Step, Submission, Watch
-from agentmesh.core.event import EventType, content
+from agentmesh.core.event import Event, EventType, content
 from agentmesh.core.job import EXIT_CODES, LONGEST_TITLE, Job, is_end
 from agentmesh.core.text import without_controls
 from agentmesh.errors import NoAgent, Unreachable, UsageError
@@ -57,6 +58,12 @@ def submit(
     attach: list[str] = typer.Option([], "--attach", metavar="PATH", help="A file or folder to send along."),
     timeout: str = typer.Option("", "--timeout", metavar="TIME", help="After which the job expires (30s, 5m, 2h)."),
     no_auth: bool = typer.Option(False, "--no-auth", help="Accept events that nobody has signed."),
+    broker: Path | None = typer.Option(
+        None,
+        "--broker",
+        metavar="FILE",
+        help="Mirror its events to the MQTT broker that this file names, as [mqtt] would.",
+    ),
     wait_for_it: bool = typer.Option(False, "--wait", help="Wait for its end, as `job wait` does."),
 ) -> None:
     """Submit a job: it is stored here, then its brief is sent to the pane. Prints the job's id."""
@@ -69,6 +76,7 @@ def submit(
         files=tuple(attach),
         seconds=parse_duration(timeout, _PROGRAM) if timeout else 0,
         is_signed=not no_auth,
+        broker=_own_broker(broker) if broker else None,
     )
     raise typer.Exit(_submit(wanted, waits=wait_for_it))
 
@@ -88,20 +96,7 @@ def event(
     percent: int | None = typer.Option(None, "--percent", min=0, max=100, help="How much is done."),
 ) -> None:
     """Report on a job. It is stored, signed, and told to the job's home as soon as that can be reached."""
-    kinds = {kind.value: kind for kind in (*_REPORTS,)}
-    if what not in kinds:
-        raise UsageError(reason=f"An event is one of {', '.join(kinds)}.", program=_PROGRAM)
-    body: dict[str, object] = {}
-    if message:
-        body["message"] = message.encode(errors="replace").decode()
-    if percent is not None:
-        body["percent"] = percent
-    if data:
-        try:
-            body["data"] = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
-            raise UsageError(reason=f"--data is no JSON: {error}.", program=_PROGRAM) from error
-    _report(identifier, kinds[what], body)
+    _report(identifier, kind_of(what, _REPORTS), body_of(message, data, percent))
 
 
 @job.command()
@@ -163,7 +158,7 @@ def show_log(
 ) -> None:
     """Show what has happened to a job."""
     for entry in _follow(identifier, None if follow else 0):
-        typer.echo(msgspec.json.encode(entry) if json else _told(entry))
+        typer.echo(msgspec.json.encode(entry) if json else told(entry.event, entry.received))
 
 
 @job.command()
@@ -204,6 +199,29 @@ def verify(identifier: str = _ID) -> None:
 
 
 _REPORTS = (EventType.STARTED, EventType.PROGRESS, EventType.COMPLETED, EventType.ERROR)
+
+
+def kind_of(what: str, allowed: Iterable[EventType]) -> EventType:
+    """Return the type of an event that a person has named. Raises UsageError."""
+    kinds = {kind.value: kind for kind in allowed}
+    if what not in kinds:
+        raise UsageError(reason=f"An event is one of {', '.join(kinds)}.", program=_PROGRAM)
+    return kinds[what]
+
+
+def body_of(message: str, data: str, percent: int | None) -> dict[str, object]:
+    """Return what an event's body says. Raises UsageError."""
+    body: dict[str, object] = {}
+    if message:
+        body["message"] = message.encode(errors="replace").decode()
+    if percent is not None:
+        body["percent"] = percent
+    if data:
+        try:
+            body["data"] = msgspec.json.decode(data)
+        except msgspec.DecodeError as error:
+            raise UsageError(reason=f"--data is no JSON: {error}.", program=_PROGRAM) from error
+    return body
 
 
 def _submit(wanted: Submission, *, waits: bool) -> int:
@@ -249,7 +267,7 @@ def _follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
 
 def _wait(identifier: str, seconds: int | None) -> int:
     for entry in _follow(identifier, seconds):
-        sys.stderr.write(f"{_told(entry)}\n")
+        sys.stderr.write(f"{told(entry.event, entry.received)}\n")
     found = _look(identifier, 0, 0).job
     typer.echo(_state(found))
     return EXIT_CODES.get(found.state, TIMED_OUT)
@@ -261,14 +279,21 @@ def _state(found: Job) -> str:
     return f"{found.state}{percent}{message}"
 
 
-def _told(entry: Entry) -> str:
-    made = entry.event
+def told(made: Event, moment: float) -> str:
+    """Return an event as a line for people, with the moment, in Unix seconds, at which it was taken up."""
     body = content(made)
-    told = [f"{body['percent']} %"] if "percent" in body else []
-    told += [str(body[name]) for name in ("title", "message") if body.get(name)]
-    told += [msgspec.json.encode(body["data"]).decode()] if "data" in body else []
-    said = without_controls(f"{made.type} by {made.sender}{': ' if told else ''}{', '.join(told)}")
-    return f"{datetime.fromtimestamp(entry.received).astimezone():%H:%M:%S} {said}"
+    parts = [f"{body['percent']} %"] if "percent" in body else []
+    parts += [str(body[name]) for name in ("title", "message") if body.get(name)]
+    parts += [msgspec.json.encode(body["data"]).decode()] if "data" in body else []
+    said = without_controls(f"{made.type} by {made.sender}{': ' if parts else ''}{', '.join(parts)}")
+    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M:%S} {said}"
+
+
+def _own_broker(path: Path) -> Settings:
+    found = read_broker(path)
+    for warning in warnings(found):
+        sys.stderr.write(f"job: careful: {without_controls(warning)}\n")
+    return found.settings
 
 
 def _text(brief: str) -> str:

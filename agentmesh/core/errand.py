@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from agentmesh.core.broker import Settings
 from agentmesh.core.chain import Entry
 from agentmesh.core.event import EventType
 from agentmesh.core.job import LONGEST_TITLE, Job
@@ -22,6 +23,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """After which the job expires; 0: never."""
     is_signed: bool = True
     retry_of: str = ""
+    broker: Settings | None = None
+    """The MQTT broker that its events are mirrored to, and no other."""
 
     def __post_init__(self) -> None:
         if len(self.title) > LONGEST_TITLE:

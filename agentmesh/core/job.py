@@ -95,6 +95,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its events must be signed with its token."""
     retry_of: str = ""
     """The job that this one repeats."""
+    is_personal: bool = False
+    """Whether the pane that it is for alone may report on it."""
     state: JobState = JobState.REGISTERED
     worker: str = ""
     """Who has claimed it: the emitter of its first report."""
@@ -157,6 +159,13 @@ def _mesh_host(origin: Origin) -> str:
 def _is_elsewhere(job: Job, origin: Origin) -> bool:
     """Tell whether a host of the mesh speaks for a worker that is on another: who has the token can sign any name."""
     return origin.identity in HOST_IDENTITIES and bool(job.worker_host) and origin.host != job.worker_host
+
+
+def is_from_its_pane(job: Job, event: Event, origin: Origin) -> bool:
+    """Tell whether a genuine event is from the pane that a job is for, by the word of that pane's own host."""
+    is_by_a_host = not origin.host or origin.identity in set(Identity)  # and not by a broker of that name
+    panes = content(event).get("pane")
+    return is_by_a_host and (origin.host or job.home,) == job.hosts and isinstance(panes, list) and job.to in panes
 
 
 def brief_text(job: Job) -> str:

@@ -35,7 +35,7 @@ async def examine(paths: Paths) -> list[Finding]:
         *hooks,
         agent.check_agent(answer),
         agent.check_socket(answer, paths),
-        *([tmux.check_folder(answer)] if isinstance(answer, Status) else []),
+        *([tmux.check_folder(answer), *agent.check_brokers(answer)] if isinstance(answer, Status) else []),
         home.check_settings(paths),
         home.check_modes(paths),
         home.check_disk(paths, mounts),

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentmesh.adapters.files import shown_path
-from agentmesh.config import Paths, load_alias, load_config, load_peers, load_profiles
+from agentmesh.config import Paths, load_alias, load_broker, load_config, load_peers, load_profiles
 from agentmesh.core.filesystem import is_on_network, kind_of
 from agentmesh.core.finding import Finding, broken, ok, warning
-from agentmesh.errors import BadConfiguration
+from agentmesh.errors import BadBroker, BadConfiguration
 
 SEEN_BY_OTHERS = 0o077
 WRITTEN_BY_OTHERS = 0o022
@@ -21,6 +21,11 @@ def check_settings(paths: Paths) -> Finding:
         load_config(paths)
         load_peers(paths)
         load_profiles(paths)
+        load_broker(paths)
+    except BadBroker as error:
+        return broken(
+            "settings", str(error), "correct [mqtt] in config.toml, or the MQTT_ variables of the environment"
+        )
     except BadConfiguration as error:
         return broken("settings", str(error), f"correct {error.facts['path']}")
     return ok("settings", f"this host is {alias}")

@@ -8,7 +8,7 @@ from agentmesh.core import delivery
 from agentmesh.core.chain import Entry
 from agentmesh.core.delivery import State
 from agentmesh.core.event import Event, EventType, is_genuine, new_event, signed
-from agentmesh.core.job import Job, JobState, after, is_end
+from agentmesh.core.job import OF_THE_HOME, Job, JobState, after, is_end, is_from_its_pane
 from agentmesh.core.model import HERE, Origin, Receipt
 from agentmesh.errors import BadEvent
 from agentmesh.store import seqs
@@ -96,6 +96,8 @@ def accept(connection: sqlite3.Connection, event: Event, origin: Origin, now: in
     ).fetchone()
     if event.seq <= highest:
         raise BadEvent(reason=f"its seq {event.seq} isn't above {highest}, which was accepted from {event.sender}")
+    if job.is_personal and event.type not in OF_THE_HOME and not is_from_its_pane(job, event, origin):
+        raise BadEvent(reason=f"the job is for the pane {job.to} alone, and it is not from there")
     changed = after(job, event, now, origin)
     _insert(connection, event, now, origin)
     connection.execute(

@@ -75,6 +75,25 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX reports_by_home ON reports (home);
     """,
+    """
+    CREATE TABLE mirrors (broker TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+    CREATE TABLE retained (
+        broker TEXT NOT NULL,
+        job TEXT NOT NULL,
+        event BLOB NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (broker, job)
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE reviews (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        is_settled INTEGER NOT NULL,
+        review BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX reviews_by_need ON reviews (is_settled);
+    """,
 )
 
 

@@ -14,6 +14,7 @@ from tests.bench import (
     deliveries,
     drops,
     events,
+    events_over_mqtt,
     growth,
     renames,
     screens,
@@ -117,6 +118,12 @@ def _growth() -> bool:
     return len(grown) == len(growth.SIZES) and grown[-1].change_most <= growth.TARGET_SECONDS
 
 
+def _events_over_mqtt() -> bool:
+    for line in events_over_mqtt.rows():
+        _show(line)
+    return True
+
+
 FIGURES: dict[str, Callable[[], bool]] = {
     "screens": _screens,
     "messages": _messages,
@@ -124,6 +131,7 @@ FIGURES: dict[str, Callable[[], bool]] = {
     "jobs": _jobs,
     "simulated": _simulated,
     "growth": _growth,
+    "events-over-mqtt": _events_over_mqtt,
 }
 """By name; each measures, prints, and returns whether its targets are reached."""
 IN_NAMESPACES = {"messages", "renames", "jobs", "growth"}

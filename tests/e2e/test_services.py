@@ -9,7 +9,7 @@ import pytest
 
 from tests.adapters.test_ledger import APPENDER, CHECKOUT
 from tests.e2e.hosts import Host, Network, obstacle
-from tests.e2e.mesh import addresses, open_window, screen, status
+from tests.e2e.mesh import addresses, asking, open_window, screen, status
 from tests.eventually import eventually
 from tests.findings import WARNING, findings
 
@@ -97,7 +97,7 @@ def test_systemd_keeps_the_agent_running(managed: Host) -> None:
 
     managed.run("kill", "-KILL", str(first))
     eventually(lambda: pid(managed) not in {0, first}, "systemd starts it again")
-    eventually(lambda: managed.run("agentmesh", "status", check=False).returncode == 0, "it answers")
+    eventually(asking(managed).answers, "it answers")
     assert "hello" in managed.run("notify-pane", "first", "hello").stdout
 
     managed.run("agentmesh", "uninstall", "--yes")
@@ -112,7 +112,7 @@ def test_the_resync_starts_an_agent_anew_that_hangs(managed: Host) -> None:
     managed.run("kill", "-STOP", str(first))
     managed.run("systemctl", "--user", "start", "agentmesh-resync.service", timeout=120)
     eventually(lambda: pid(managed) not in {0, first}, "it is started anew")
-    eventually(lambda: managed.run("agentmesh", "status", check=False).returncode == 0, "it answers")
+    eventually(asking(managed).answers, "it answers")
 
 
 def test_an_agent_that_hangs_is_replaced_by_install_and_ended_by_uninstall(managed: Host) -> None:
@@ -121,7 +121,7 @@ def test_an_agent_that_hangs_is_replaced_by_install_and_ended_by_uninstall(manag
     first = pid(managed)
     managed.run("kill", "-STOP", str(first))
     assert "end the agent: it has not answered" in install(managed)
-    eventually(lambda: managed.run("agentmesh", "status", check=False).returncode == 0, "another answers")
+    eventually(asking(managed).answers, "another answers")
     assert pid(managed) not in {0, first}
     managed.run("kill", "-STOP", str(pid(managed)))
     managed.run("agentmesh", "uninstall", "--yes", timeout=INSTALL_SECONDS)
@@ -147,7 +147,7 @@ def test_nothing_that_waits_is_lost_when_the_agent_is_replaced(managed: Host) ->
     for text in texts[:3]:
         managed.run("notify-pane", "asks", "--queue", text)
     managed.run("systemctl", "--user", "restart", "agentmesh.service")
-    eventually(lambda: managed.run("agentmesh", "status", check=False).returncode == 0, "the new one answers")
+    eventually(asking(managed).answers, "the new one answers")
     for text in texts[3:]:
         managed.run("notify-pane", "asks", "--queue", text)
     managed.run("systemctl", "--user", "kill", "--signal=KILL", "agentmesh.service")

@@ -14,7 +14,7 @@ def test_under_random_faults_nothing_is_lost_comes_twice_or_out_of_order() -> No
     if reason := obstacle():
         pytest.skip(reason)
     with Network() as network:
-        result = Soak(network, "1").run(messages=200, rate=20, seconds=200)
+        result = Soak(network, "1").run(messages=100, rate=20, seconds=200)
         assert not result.bad, f"{result.table}\n{network.diagnose()}"
 
 

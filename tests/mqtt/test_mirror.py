@@ -1,0 +1,325 @@
+"""The events of a host's jobs on a real broker: mirrored in order, through everything that a broker does."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from agentmesh.core.event import Event, EventType, decode
+from agentmesh.core.finding import Health
+from tests.eventually import eventually
+from tests.findings import findings
+from tests.mesh.local import LocalHost
+from tests.mqtt.mosquitto import ACL, PATH, Mosquitto
+from tests.mqtt.old_broker import OldBroker
+from tests.mqtt.outside import TOKEN, Followed, Outside, event
+
+pytestmark = pytest.mark.tmux
+
+
+def start(host: LocalHost, broker: Mosquitto, **others: str) -> None:
+    host.environment = host.environment | broker.environment("home", **others)
+    host.start()
+
+
+def submit(host: LocalHost, *words: str) -> str:
+    done = host.run("agentmesh", "job", "submit", f"{host.name}-dev-first", "--brief", "do it", *words)
+    assert done.returncode == 0, done
+    return done.stdout.split()[0]
+
+
+def report(host: LocalHost, job: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return host.run("agentmesh", "job", "event", job, *words)
+
+
+def state(host: LocalHost, job: str) -> dict[str, object]:
+    return dict(json.loads(host.run("agentmesh", "job", "show", job, "--json").stdout)["job"])
+
+
+def token(host: LocalHost, job: str) -> str:
+    return (host.agents / "jobs" / job / "token").read_text().strip()
+
+
+def is_connected(host: LocalHost) -> bool:
+    return any(broker.is_connected for broker in host.status().brokers)
+
+
+def is_mirrored(host: LocalHost) -> bool:
+    return all(broker.is_connected and not broker.waiting for broker in host.status().brokers)
+
+
+def retained(broker: Mosquitto, job: str) -> Event | None:
+    """Return what the broker keeps of a job."""
+    command = broker.client("mosquitto_sub", "observer", "-t", f"python/mqtt/jobs/{job}/events", "-C", "1", "-W", "1")
+    done = subprocess.run(command, capture_output=True, check=False)
+    return decode(done.stdout) if done.stdout else None
+
+
+def log_of(host: LocalHost, job: str) -> list[str]:
+    lines = host.run("agentmesh", "job", "log", job).stdout.splitlines()
+    return [line.split()[1] for line in lines]
+
+
+def reason(host: LocalHost) -> str:
+    return " ".join(broker.reason for broker in host.status().brokers)
+
+
+def sees(host: LocalHost, text: str) -> None:
+    eventually(lambda: text in reason(host), f"status says {text!r}", lambda: (host.status().brokers, host.log))
+
+
+def test_what_a_host_accepts_is_followed_elsewhere_by_agentmesh_and_by_mosquitto_sub(
+    host: LocalHost, broker: Mosquitto
+) -> None:
+    start(host, broker)
+    job = submit(host)
+    elsewhere = host.home / "elsewhere"
+    outside = Outside(elsewhere, broker.environment("observer"))
+    eventually(lambda: is_mirrored(host), "the first event is mirrored", host.status)
+    topic = f"python/mqtt/jobs/{job}/events"
+    words = broker.client("mosquitto_sub", "observer", "-i", "heard", "-t", topic, "-C", "3", "-W", "30")
+    with (
+        outside.follow(job, "--timeout", "30s", AGENTMESH_JOB_TOKEN=token(host, job)) as followed,
+        Followed([*words], {"PATH": PATH}, elsewhere) as heard,
+    ):
+        eventually(lambda: f"heard 0 {topic}" in broker.log, "it listens", lambda: broker.log)
+        report(host, job, "progress", "--percent", "40")
+        report(host, job, "progress", "--percent", "80", "-m", "nearly")
+        report(host, job, "completed", "-m", "all done")
+        assert (followed.end(), heard.end()) == (0, 0)
+    assert [line.split()[1] for line in followed.said.splitlines()] == ["progress", "progress", "completed"]
+    messages = [decode(line) for line in heard.said.splitlines()]
+    assert [message.body for message in messages] == [
+        '{"percent":40}',
+        '{"message":"nearly","percent":80}',
+        '{"message":"all done"}',
+    ]
+    late = outside.job("subscribe", job, "--timeout", "20s", AGENTMESH_JOB_TOKEN=token(host, job))
+    assert late.returncode == 0
+    shown = host.run("agentmesh", "status").stdout
+    assert f"MQTT broker 127.0.0.1:{broker.port}: connected" in shown
+    told = [host.log, broker.log, shown, heard.said]
+    assert not any(secret in text for text in told for secret in (token(host, job), "home-secret"))
+
+
+def test_what_was_retained_long_enough_is_taken_back(host: LocalHost, broker: Mosquitto) -> None:
+    start(host, broker)
+    job = submit(host)
+    report(host, job, "error")
+    eventually(lambda: is_mirrored(host), "it is mirrored", host.status)
+    assert retained(broker, job) is not None
+    host.kill()
+    with sqlite3.connect(host.agents / "mesh.db") as database:
+        database.execute("UPDATE retained SET until = 1")
+    database.close()
+    host.start()
+    eventually(lambda: retained(broker, job) is None, "nothing is left of it")
+
+
+@pytest.mark.parametrize("persistence", ["true", "false"])
+def test_a_broker_that_is_killed_has_everything_when_it_is_back(
+    host: LocalHost, own: Mosquitto, persistence: str
+) -> None:
+    own.set(persistence=persistence)
+    own.start()
+    start(host, own)
+    ended, goes_on = submit(host), submit(host)
+    report(host, ended, "completed")
+    eventually(lambda: is_mirrored(host), "both are mirrored", host.status)
+    own.kill()
+    assert report(host, goes_on, "progress", "-m", "meanwhile").returncode == 0
+    eventually(lambda: not is_connected(host), "the loss is noticed", host.status)
+    host.kill()  # a crash in the middle
+    host.start()
+    assert report(host, goes_on, "completed").returncode == 0
+    assert host.status().brokers[0].waiting == 2
+    sees(host, "refused")
+    own.start()
+    eventually(lambda: is_mirrored(host), "the broker has all", lambda: (host.status(), host.log))
+    for job in (ended, goes_on):
+        eventually(lambda job=job: retained(own, job), "the end is retained", lambda: own.log)  # type: ignore[misc]
+    lines = [line for line in own.log.splitlines() if "Received PUBLISH from agentmesh-h" in line and goes_on in line]
+    assert len(lines) >= 3
+
+
+def test_a_broker_that_hangs_holds_nobody_up(host: LocalHost, own: Mosquitto) -> None:
+    own.start()
+    start(host, own)
+    job = submit(host)
+    eventually(lambda: is_mirrored(host), "it is mirrored", host.status)
+    os.kill(own.pid, signal.SIGSTOP)
+    try:
+        for number in range(3):
+            assert report(host, job, "progress", "--percent", str(number)).returncode == 0
+        assert host.status().brokers[0].waiting == 3
+    finally:
+        os.kill(own.pid, signal.SIGCONT)
+    eventually(lambda: is_mirrored(host), "the broker has all", lambda: (host.status(), host.log))
+
+
+def test_a_host_that_may_not_write_says_so_and_goes_on(host: LocalHost, own: Mosquitto) -> None:
+    own.use_acl(ACL.replace("readwrite", "read"))
+    own.start()
+    start(host, own)
+    job = submit(host)
+    sees(host, "denies it: Not authorized (reason code 135); we may not publish")
+    assert "we may not publish" in host.log
+    assert "we may not publish" in host.run("agentmesh", "status").stdout.replace("\n", " ")
+    found = findings(host.run("agentmesh", "doctor", "--json").stdout)
+    assert found[f"broker 127.0.0.1:{own.port}"].state is Health.BROKEN
+    assert report(host, job, "completed").returncode == 0
+    own.use_acl(ACL)
+    own.kill()
+    own.start()
+    eventually(lambda: is_mirrored(host), "the broker has all", lambda: (host.status(), host.log), 60)
+
+
+def test_who_has_the_token_reports_from_outside_and_nobody_else(host: LocalHost, broker: Mosquitto) -> None:
+    start(host, broker)
+    job = submit(host)
+    known = {"AGENTMESH_JOB_TOKEN": token(host, job)}
+    worker = Outside(host.home / "elsewhere", broker.environment("worker", **known))
+    eventually(lambda: is_mirrored(host), "it is mirrored", host.status)
+    assert worker.job("publish", job, "claimed").returncode == 0
+    eventually(lambda: state(host, job).get("worker") == "outsider", "it is claimed", lambda: host.log)
+    worker.job("publish", job, "completed", AGENTMESH_JOB_TOKEN=TOKEN)
+    worker.job("publish", job, "completed", "--no-auth", AGENTMESH_JOB_TOKEN="")
+    worker.job("publish", job, "progress", "-m", "mine", AGENT_NAME="another")
+    put(broker, job, event(EventType.CANCELLED, 2**62, job=job, sender=host.name, token=known["AGENTMESH_JOB_TOKEN"]))
+    progress = event(EventType.PROGRESS, 2**61, job=job, token=known["AGENTMESH_JOB_TOKEN"])
+    for _ in range(3):
+        put(broker, job, progress)
+    put(broker, job, event(EventType.COMPLETED, 5, job=job, token=known["AGENTMESH_JOB_TOKEN"]))
+    host.kill()
+    put(broker, job, event(EventType.COMPLETED, 2**61 + 1, job=job, token=known["AGENTMESH_JOB_TOKEN"]))
+    host.start()
+    eventually(lambda: state(host, job)["state"] == "completed", "what came meanwhile is taken up", lambda: host.log)
+    assert log_of(host, job) == ["registered", "claimed", "progress", "completed"]
+    dropped = json.loads(host.run("agentmesh", "job", "show", job, "--json").stdout)["dropped"]
+    assert len(dropped) == 5
+    assert sum("signature is wrong" in each for each in dropped) == 2
+    assert sum("only the job's home says" in each for each in dropped) == 1
+    assert host.run("agentmesh", "job", "verify", job).returncode == 0
+
+
+@pytest.mark.parametrize("forgery", ["forged", "replayed"])
+def test_what_others_retain_at_a_jobs_topic_is_replaced(host: LocalHost, broker: Mosquitto, forgery: str) -> None:
+    start(host, broker)
+    job = submit(host)
+    report(host, job, "started")
+    report(host, job, "error", "-m", "no disk")
+    eventually(lambda: is_mirrored(host), "it is mirrored", host.status)
+    record = (host.agents / "jobs" / job / "events.ndjson").read_text().splitlines()
+    replayed = msgspec.convert(json.loads(record[1])["event"], Event)
+    put(broker, job, event(EventType.COMPLETED, job=job) if forgery == "forged" else replayed, "-r")
+    eventually(
+        lambda: (kept := retained(broker, job)) and kept.type is EventType.ERROR, "the end is back", lambda: broker.log
+    )
+
+
+def test_a_jobs_own_broker_has_its_events_alone_and_its_password_stays(
+    host: LocalHost, broker: Mosquitto, own: Mosquitto
+) -> None:
+    own.start()
+    start(host, broker)
+    block = host.home / "mine.toml"
+    block.write_text(
+        f'broker = "127.0.0.1"\nport = {own.port}\ntls = true\nca_certs = "{own.authority.path}"\n'
+        'username = "home"\npassword = "home-secret"\n'
+    )
+    job, other = submit(host, "--broker", str(block)), submit(host)
+    for each in (job, other):
+        report(host, each, "completed")
+    eventually(lambda: len(host.status().brokers) == 2 and is_mirrored(host), "both are mirrored", host.status)
+    eventually(lambda: retained(own, job) and retained(broker, other), "each is where it belongs", lambda: own.log)
+    assert retained(own, other) is None
+    assert retained(broker, job) is None
+    kept = host.agents / "jobs" / job / "broker.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    shown = [host.run("agentmesh", "job", *words).stdout for words in (["show", job, "--json"], ["list", "--json"])]
+    files = [path.read_text() for path in kept.parent.iterdir() if path != kept]
+    assert not any("home-secret" in text for text in [*shown, *files, host.log, own.log])
+    block.write_text("broker = 7\n")
+    wrong = host.run("agentmesh", "job", "submit", "x", "--brief", "x", "--broker", str(block))
+    assert (wrong.returncode, "mine.toml can't be used" in wrong.stderr) == (1, True)
+
+
+def test_a_client_id_that_is_taken_over_is_told_and_taken_back(host: LocalHost, broker: Mosquitto) -> None:
+    start(host, broker)
+    eventually(lambda: is_connected(host), "it is connected", host.status)
+    words = broker.client("mosquitto_sub", "observer", "-i", f"agentmesh-{host.name}", "-t", "x", "-V", "mqttv5")
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as rival:
+        try:
+            eventually(lambda: "MQTT_CLIENT_ID_PREFIX" in host.log, "it is told", lambda: host.log)
+        finally:
+            rival.kill()
+    job = submit(host)
+    report(host, job, "completed")
+    eventually(lambda: retained(broker, job), "it goes on", lambda: host.log)
+
+
+def test_a_host_moves_to_another_broker_by_its_environment_alone(
+    host: LocalHost, broker: Mosquitto, own: Mosquitto
+) -> None:
+    own.start()
+    start(host, broker)
+    job, ended = submit(host), submit(host)
+    report(host, ended, "completed")
+    report(host, job, "started")
+    eventually(lambda: is_mirrored(host), "the first has all", host.status)
+    host.kill()
+    start(host, own)
+    report(host, job, "completed")
+    eventually(lambda: is_mirrored(host), "the second has all", host.status)
+    for each in (ended, job):
+        assert (kept := retained(own, each)) is not None
+        assert kept.type is EventType.COMPLETED
+    assert retained(broker, job) is None
+    observer = Outside(host.home / "elsewhere", own.environment("observer", AGENTMESH_JOB_TOKEN=token(host, job)))
+    assert observer.job("subscribe", job, "--timeout", "20s").returncode == 0
+
+
+def test_a_broker_that_speaks_mqtt_3_alone_gets_all_and_gives_nothing_twice(host: LocalHost, own: Mosquitto) -> None:
+    own.set(cafile="", certfile="", keyfile="")
+    own.start()
+    with OldBroker(own.port) as old:
+        try:
+            start(host, own, MQTT_PORT=str(old.port), MQTT_TLS="0", MQTT_CA_CERTS="")
+            job = submit(host)
+            report(host, job, "started")
+            report(host, job, "completed")
+            eventually(lambda: is_mirrored(host), "it is mirrored", host.status)
+            assert reason(host) == ""
+            assert log_of(host, job) == ["registered", "started", "completed"]
+            own.use_acl(ACL.replace("readwrite", "read"))
+            own.kill()
+            own.start()
+            eventually(lambda: is_connected(host), "it is connected again", lambda: host.log)
+            report(host, submit(host), "started")
+            sees(host, "it isn't known whether it takes it")
+        finally:
+            host.end()
+
+
+def test_wrong_settings_keep_no_agent_from_running(host: LocalHost, broker: Mosquitto) -> None:
+    start(host, broker, MQTT_PORT="http")
+    assert "MQTT_PORT is 'http'" in host.log
+    assert host.status().brokers == []
+    assert "MQTT_PORT" in host.run("agentmesh", "doctor").stdout
+    assert report(host, submit(host), "completed").returncode == 0
+
+
+def put(broker: Mosquitto, job: str, published: Event, *words: str) -> None:
+    topic = f"python/mqtt/jobs/{job}/events"
+    command = broker.client("mosquitto_pub", "worker", "-t", topic, "-q", "1", "-s", *words)
+    subprocess.run(command, input=msgspec.json.encode(published), check=True, timeout=20)
+
+
+def test_who_has_no_broker_does_not_load_what_speaks_to_one() -> None:
+    look = "import sys, agentmesh.agent.app, agentmesh.cli.app; print({'aiomqtt', 'paho'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, check=True).stdout == b"set()\n"
