@@ -204,6 +204,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
         agent.tasks.start("check links", agent.links.vigil.keep_checking())
         agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
+        agent.tasks.start_supervised("write records", agent.jobs.records.recover())
         agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
         agent.tasks.start_supervised("watch workers", agent.workers.keep_watching(agent.errands.say_lost))
         agent.tasks.start_supervised("take reviews on", agent.reviews.keep_going())

@@ -57,15 +57,24 @@ class Jobs:
         return f"{self.alias}-{secrets.token_hex(8)}"
 
     async def register(
-        self, draft: Job, *, is_signed: bool, identifier: str = "", broker: Settings | None = None
+        self,
+        draft: Job,
+        *,
+        is_signed: bool,
+        identifier: str = "",
+        awaits_brief: bool = False,
+        broker: Settings | None = None,
     ) -> Job:
-        """Store a new job, under an id of its own, if none was chosen; ``broker``: that its events are mirrored to."""
+        """Store a new job, under an id of its own, if none was chosen; its brief may be sent next, by `note_briefs`.
+
+        ``broker``: that its events are mirrored to.
+        """
         job = msgspec.structs.replace(draft, id=identifier or self.new_id(), is_signed=is_signed)
         token = secrets.token_hex(32) if is_signed else ""
         body = msgspec.json.encode({"title": job.title, "to": job.to}).decode()
         if broker:
             await asyncio.to_thread(keep_broker, self._folder / job.id, broker)
-        await self._database.write(jobs.register, job, token, body, _now_us())
+        await self._database.write(jobs.register, job, token, body, _now_us(), awaits_brief=awaits_brief)
         await self._take_up(job)
         return job
 
@@ -133,14 +142,12 @@ class Jobs:
         return await self._database.write(jobs.briefs, identifier)
 
     async def recover(self) -> None:
-        """Take up what an earlier run has left, write what a crash kept from the files."""
+        """Take up what an earlier run has left; ``records.recover`` brings its files up to it."""
         for job in await self.listed():
             self._keep(job)
-        await self.records.recover()
-        for job in list(self._open.values()):
-            is_told = job.is_personal or job.lost  # of a personal job who made it sends the brief
-            if job.state is JobState.REGISTERED and not is_told and not await self.briefs(job.id):
-                await self.say_lost(job, NOT_SENT)
+        for identifier in await self._database.write(jobs.unsent):
+            await self.say_lost(self._open[identifier], NOT_SENT)
+            await self._database.write(jobs.note_briefs, identifier, [])
 
     async def keep_watching(self) -> None:
         """End jobs whose time is over; notice workers that are gone, and briefs that have reached nobody."""

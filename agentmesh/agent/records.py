@@ -37,6 +37,8 @@ class Records:
     def __init__(self, folder: Path, database: Database) -> None:
         self._folder = folder
         self._database = database
+        self._is_whole = asyncio.Event()
+        """Set when nothing that an earlier run has left is missing."""
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 
     async def show(self, identifier: str) -> None:
@@ -50,11 +52,15 @@ class Records:
 
     async def recover(self) -> None:
         """Write what a crash kept from the files."""
-        for identifier in await self._database.write(jobs.unshown):
-            await self.show(identifier)
+        try:
+            for identifier in await self._database.write(jobs.unshown):
+                await self.show(identifier)
+        finally:
+            self._is_whole.set()
 
     async def verify(self, job: Job, token: str) -> int:
         """See that a job's record is as it was written; return how many events it has. Raises BrokenChain."""
+        await self._is_whole.wait()
         path = self._folder / job.id / "events.ndjson"
         accepted = await self._database.write(jobs.entries, job.id)
         try:

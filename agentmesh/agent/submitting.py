@@ -60,7 +60,9 @@ class Submitting:
         )
         check_body(brief_text(draft).encode())
         broker = wanted.broker or (await self._jobs.broker_of(wanted.retry_of) if wanted.retry_of else None)
-        job = await self._jobs.register(draft, is_signed=wanted.is_signed, identifier=draft.id, broker=broker)
+        job = await self._jobs.register(
+            draft, is_signed=wanted.is_signed, identifier=draft.id, awaits_brief=True, broker=broker
+        )
         await answer.write_output(f"{job.id}\n")
         to = ",".join(match.pane.address for match in matches)
         words = [word for path in files for word in ("--file", path)]
@@ -69,6 +71,7 @@ class Submitting:
         try:
             code = await self._send(msgspec.structs.replace(request, words=words), told)
         except AgentmeshError as error:
+            await self._jobs.note_briefs(job, [])
             await self._jobs.say_lost(job, f"its brief could not be sent: {error}")
             await answer.write_error(f"job: the job is stored, but its brief could not be sent: {error}\n")
             return error.exit_code

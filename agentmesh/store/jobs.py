@@ -36,12 +36,16 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
 
 
-def register(connection: sqlite3.Connection, job: Job, token: str, body: str, now_us: int) -> None:
-    """Store a new job with its first event."""
+def register(
+    connection: sqlite3.Connection, job: Job, token: str, body: str, now_us: int, *, awaits_brief: bool = False
+) -> None:
+    """Store a new job with its first event, and that its brief is still to be sent, if it is."""
     connection.execute(
         "INSERT INTO jobs (id, state, token, job) VALUES (?, ?, ?, ?)",
         (job.id, job.state, token, msgspec.json.encode(job)),
     )
+    if awaits_brief:
+        connection.execute("INSERT INTO unsent (job) VALUES (?)", (job.id,))
     event = new_event(job.id, now_us, EventType.REGISTERED, job.home, body, now_us)
     seqs.note(connection, job.id, job.home, event.seq)
     _insert(connection, signed(event, token), job.created, HERE)
@@ -147,6 +151,7 @@ def note_shown(connection: sqlite3.Connection, job: str) -> None:
 
 def note_briefs(connection: sqlite3.Connection, job: str, receipts: list[Receipt]) -> None:
     """Note with which messages a job's brief was sent, and what became of those that are no message."""
+    connection.execute("DELETE FROM unsent WHERE job = ?", (job,))
     connection.executemany(
         "INSERT INTO briefs (job, message, receipt) VALUES (?, ?, ?)",
         [(job, receipt.id, msgspec.json.encode(receipt)) for receipt in receipts],
@@ -161,6 +166,14 @@ def briefs(connection: sqlite3.Connection, job: str) -> list[Receipt]:
         (job,),
     )
     return [msgspec.json.decode(text, type=Receipt) for (text,) in rows]
+
+
+def unsent(connection: sqlite3.Connection) -> list[str]:
+    """Return the jobs that nobody has claimed, and whose brief was to be sent, and was not."""
+    rows = connection.execute(
+        "SELECT unsent.job FROM unsent JOIN jobs ON jobs.id = unsent.job WHERE jobs.state = ?", (JobState.REGISTERED,)
+    )
+    return [identifier for (identifier,) in rows]
 
 
 def untold(connection: sqlite3.Connection) -> dict[str, list[Receipt]]:

@@ -53,6 +53,7 @@ MIGRATIONS = (
     ) STRICT;
     CREATE TABLE dropped (job TEXT NOT NULL, dropped BLOB NOT NULL) STRICT;
     CREATE INDEX dropped_by_job ON dropped (job);
+    CREATE TABLE unsent (job TEXT PRIMARY KEY) STRICT;
     CREATE TABLE briefs (job TEXT NOT NULL, message TEXT NOT NULL, receipt BLOB NOT NULL) STRICT;
     CREATE INDEX briefs_by_job ON briefs (job);
     CREATE TABLE seqs (job TEXT NOT NULL, sender TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (job, sender)) STRICT;

@@ -13,6 +13,7 @@ from tests.bench import (
     chart,
     deliveries,
     drops,
+    events,
     events_over_mqtt,
     growth,
     renames,
@@ -81,6 +82,20 @@ def _renames() -> bool:
     return not any(line.endswith("NO") for line in lines)
 
 
+def _jobs() -> bool:
+    _show(*table.heading())
+    with two_hosts() as scene:
+        name = "ssh true"
+        course = [["ssh", "-S", scene.control, scene.there.name, "true"]]
+        ssh = _measured(scene.here, Figure(name=name, course=course, baselines=[], warm_ups=3, rounds=100))[name]
+        lines = []
+        for line in events.present(scene, ssh):
+            lines.append(line)
+            _show(line)
+    _show("")
+    return not any(line.endswith("NO") for line in lines)
+
+
 def _simulated() -> bool:
     for line in simulated.rows():
         _show(line)
@@ -113,12 +128,13 @@ FIGURES: dict[str, Callable[[], bool]] = {
     "screens": _screens,
     "messages": _messages,
     "renames": _renames,
+    "jobs": _jobs,
     "simulated": _simulated,
     "growth": _growth,
     "events-over-mqtt": _events_over_mqtt,
 }
 """By name; each measures, prints, and returns whether its targets are reached."""
-IN_NAMESPACES = {"messages", "renames", "growth"}
+IN_NAMESPACES = {"messages", "renames", "jobs", "growth"}
 
 
 def _present(scene: Scene, figure: Figure, prove: Callable[[], None]) -> bool:

@@ -88,7 +88,7 @@ def shows(host: Host, target: str, text: str) -> None:
 def test_every_recipe_has_its_test() -> None:
     titles = [re.sub(r"\W+", "_", title).strip("_").lower() for title in recipes()]
     tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
-    assert len(titles) >= 11
+    assert len(titles) == 12
     assert [title for title in titles if title not in tests] == []
 
 
@@ -258,3 +258,22 @@ def test_a_three_reviewer_gate_before_push(hub: Host, worker: Host) -> None:
     do(wait_and_push.replace("ID", review["id"]))
     assert hub.run("git", "-C", "gated.git", "show", "main:a").stdout == "fine\n"
     type_in(hub, "dev:lead", "cd")
+
+
+def open_jobs(host: Host) -> list[str]:
+    return [job["id"] for job in json.loads(host.run("agentmesh", "job", "list", "--json").stdout)]
+
+
+def test_delegate_and_wait_from_a_script(hub: Host, worker: Host) -> None:
+    command, claim, report, other = recipe("Delegate and wait")
+    for kind, told in (("completed", ""), (other, "] job hub-")):
+        script = hub.start("sh", "-c", command, env={"AGENT_NAME": "hub-dev-lead"})
+        eventually(lambda: open_jobs(hub), "it is submitted", script.output.read_text)
+        (identifier,) = open_jobs(hub)
+        worker.run("sh", "-c", claim.replace("ID", identifier))
+        worker.run("sh", "-c", report.replace("ID", identifier).replace("completed", kind))
+        assert script.wait(30) == 0
+        assert (kind == "completed") == ("completed: all is well" in script.output.read_text())
+        if told:
+            shows(hub, "dev:lead", told)
+            shows(hub, "dev:lead", "exit 8")

@@ -22,6 +22,9 @@ STEPS = ("claimed", "started", *["progress"] * 6, "completed")
 _AT_ONCE = 4
 _PAUSE_SECONDS = 0.1
 _ENDED = "has ended already"
+_UNDER_WAY = "it is told to"
+UNDER_WAY = "way"
+"""In place of 0, where the job's home has not answered yet."""
 
 
 def submit(name: str, seed: str, number: str, journal: TextIO, *targets: str) -> None:
@@ -51,7 +54,7 @@ def _work_on(name: str, job: str, journal: TextIO) -> None:
         while True:
             number = next(numbers)
             told = report(name, job, kind, n=number)
-            journal.write(f"{job} {number} {told.code}\n")
+            journal.write(f"{job} {number} {UNDER_WAY if _UNDER_WAY in told.output else told.code}\n")
             journal.flush()
             may_be_known = told.code == CUT or _ENDED in told.error
             if told.code in {"0", "7"} or (may_be_known and (kind != "completed" or _ENDED in told.error)):

@@ -332,4 +332,5 @@ def test_what_a_crash_has_left_of_a_record_is_made_whole(fresh: LocalHost) -> No
     fresh.kill()
     record.write_bytes(whole[:-30])
     fresh.start()
+    assert fresh.run("agentmesh", "job", "verify", job).returncode == 0
     assert record.read_bytes() == whole

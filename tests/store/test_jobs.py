@@ -238,3 +238,12 @@ def test_a_forged_end_of_another_host_that_has_the_token_too_is_dropped() -> Non
             jobs.accept(connection, event(LAST_SEQ, EventType.PROGRESS, HOME), LEFT, NOW)
         assert jobs.accept(connection, event(4, EventType.LOST), LEFT, NOW).lost
         assert jobs.accept(connection, event(5, EventType.COMPLETED), OUTSIDE, NOW).state == "completed"
+
+
+def test_a_job_whose_brief_was_to_be_sent_and_was_not_is_known() -> None:
+    with database() as connection:
+        job = a_job(id=UNKNOWN, home=HOME)
+        jobs.register(connection, job, TOKENS[UNKNOWN], "{}", 5, awaits_brief=True)
+        assert jobs.unsent(connection) == [UNKNOWN]
+        jobs.note_briefs(connection, UNKNOWN, [])
+        assert jobs.unsent(connection) == []
