@@ -48,6 +48,7 @@ class Paths:
         self.sshd_keys = Path.home() / ".ssh" / "authorized_keys"
         self.profiles = home / "profiles"
         self.jobs = home / "jobs"
+        self.reviews = home / "reviews"
         self.socket_pointer = home / "agent.sock.path"
 
     @property

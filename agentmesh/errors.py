@@ -94,9 +94,33 @@ class BadEvent(AgentmeshError):
 
 
 class UnknownJob(AgentmeshError):
-    """No one job has an id that ends with {id}: {found} do. See `agentmesh job list`."""
+    """No one job has an id that ends with {id!r}: {found} do. See `agentmesh job list --all`."""
 
     exit_code = 2
+
+
+class ForeignJob(AgentmeshError):
+    """The home of {id} is {home}: run the command there."""
+
+    exit_code = 1
+
+
+class BadReview(AgentmeshError):
+    """The review {id} can't be changed: {reason}. See `agentmesh review show {id}`."""
+
+    exit_code = 1
+
+
+class UnknownReview(AgentmeshError):
+    """No one review of this host {which}: {found} do. See `agentmesh review list`."""
+
+    exit_code = 2
+
+
+class BadDiff(AgentmeshError):
+    """The diff {diff} can't be read in {folder}: {reason}. Name a file, or commits that git knows there."""
+
+    exit_code = 1
 
 
 class BrokenChain(AgentmeshError):
@@ -149,6 +173,10 @@ class PaneReplaced(AgentmeshError):
 
 class Unreachable(AgentmeshError):
     """{host} can't be reached: {reason}."""
+
+
+class TooOld(Unreachable):
+    """{host} can't be asked: its agentmesh is too old for jobs. Upgrade it there."""
 
 
 class NotAdmitted(Unreachable):

@@ -8,7 +8,7 @@ import msgspec
 
 from agentmesh.adapters import ipc
 from agentmesh.config import Paths
-from agentmesh.core.model import Pane
+from agentmesh.core.model import Pane, Standing
 from agentmesh.core.status import Status
 from agentmesh.errors import NoAgent, Unreachable
 
@@ -39,6 +39,10 @@ class Asking:
         """Return every address that it knows. Raises NoAgent."""
         panes = msgspec.json.decode(self._ask("list"), type=list[Pane])
         return [pane.address for pane in panes]
+
+    def peers(self) -> list[Standing]:
+        """Return how its peers stand. Raises NoAgent."""
+        return msgspec.json.decode(self._ask("peers", "list"), type=list[Standing])
 
     def sync(self) -> None:
         """Have it read its files again, scan, and dial. Raises NoAgent."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 PATIENCE = 30.0
 """Seconds: far more than anything here takes, so that only a wrong answer reaches it."""
-_PAUSE = 0.01
+_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 
 
 def eventually(
@@ -17,7 +17,7 @@ def eventually(
     while not (seen := holds()):
         if time.monotonic() > deadline:
             raise AssertionError(_complaint(hope, seconds, show() if show else seen))
-        time.sleep(_PAUSE)
+        time.sleep(_pause(deadline - seconds))
 
 
 async def eventually_async(
@@ -28,7 +28,12 @@ async def eventually_async(
     while not (seen := holds()):
         if time.monotonic() > deadline:
             raise AssertionError(_complaint(hope, seconds, show() if show else seen))
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_pause(deadline - seconds))
+
+
+def _pause(began: float) -> float:
+    """Return how long to wait until it is looked again: a tenth of what has passed, since a look may cost much."""
+    return max(_PAUSE, min((time.monotonic() - began) / 10, _LONGEST_PAUSE))
 
 
 def _complaint(hope: str, seconds: float, seen: object) -> str:

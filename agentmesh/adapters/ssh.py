@@ -160,20 +160,26 @@ class _Client(asyncssh.SSHClient):
 
 
 @asynccontextmanager
-async def dialled(alias: str, key: Path) -> AsyncIterator[Connection]:
+async def dialled(alias: str, key: Path, on_answer: Callable[[], None] = lambda: None) -> AsyncIterator[Connection]:
     """Connect to a peer by its alias in ``~/.ssh/config``. Host keys are verified; nothing is ever asked of a person.
 
-    This host's own key is offered first, so that a peer that knows it knows who calls. Raises Unreachable.
+    This host's own key is offered first, so that a peer that knows it knows who calls. ``on_answer`` is told when the
+    connection stands, and the login begins. Raises Unreachable.
     """
     config = [path for path in (Path.home() / ".ssh" / "config", _DEFAULTS) if path.exists()]
     try:
         usual = asyncssh.SSHClientConnectionOptions(config=config, host=alias)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_SECONDS) as limit:
+
+            def note_answer() -> None:
+                limit.reschedule(loop.time() + LOGIN_SECONDS)
+                on_answer()
+
             connection = await asyncssh.connect(
                 alias,
                 config=config,
-                client_factory=lambda: _Client(usual, lambda: limit.reschedule(loop.time() + LOGIN_SECONDS)),
+                client_factory=lambda: _Client(usual, note_answer),
                 client_keys=[os.fspath(key)],
                 agent_path=None,
                 password_auth=False,

@@ -74,7 +74,10 @@ class Errands(Protocol):
     """Who handles what is said of jobs."""
 
     async def handle(self, frame: JobFrame, origin: Origin) -> None:
-        """Do what a peer asks or tells about a job, and answer it."""
+        """Do what a peer asks or tells about a job, and answer it. Returns when that is done, or may wait."""
+
+    def link_lost(self, host: str) -> None:
+        """Learn that a link to a host has ended, and with it what was on its way."""
 
 
 class Reply(Protocol):

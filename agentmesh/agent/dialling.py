@@ -174,27 +174,31 @@ class Dialler:
     async def _connect(self, life: AsyncExitStack) -> ssh.Connection | None:
         """Return a connection, which ends with ``life``; None when the attempt is to start over. Raises Unreachable."""
         try:
-            async with asyncio.timeout(None) as self._attempt, self._place():
+            async with asyncio.timeout(None) as self._attempt, self._place() as stay:
                 if self._is_spared(self._alias):
                     return None
-                return await life.enter_async_context(ssh.dialled(self._alias, self._key))
+                return await life.enter_async_context(ssh.dialled(self._alias, self._key, stay))
         except TimeoutError:
             return None
         finally:
             self._attempt = None
 
     @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """Wait in line for the host's gate, but where somebody waits for the peer."""
+    async def _place(self) -> AsyncIterator[Callable[[], None]]:
+        """Wait in line for the host's gate, but where somebody waits for the peer.
+
+        Yields what is to be told of an answer. One that has answered and is slow keeps its place: to dial others
+        meanwhile would make all slower. One that has failed before, and may only seem to answer, doesn't.
+        """
         if self._is_urgent:
             self._is_urgent = False
-            yield
+            yield _nothing
             return
         self._is_in_line = True
         try:
-            async with self._gate.place():
+            async with self._gate.place() as stay:
                 self._is_in_line = False
-                yield
+                yield _nothing if self.failures else stay
         finally:
             self._is_in_line = False
 
@@ -202,3 +206,7 @@ class Dialler:
         if state in {"down", "refused"} and reason and reason != self.status.reason:
             log.warning("peer is down", peer=self._alias, reason=reason)
         self.status = msgspec.structs.replace(self.status, state=state, reason=reason)
+
+
+def _nothing() -> None:
+    """Do nothing."""

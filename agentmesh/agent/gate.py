@@ -1,12 +1,12 @@
 """How many connections this host makes at once: each costs both ends time, and too many together all run out of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 PLACES = 4
 PLACE_SECONDS = 4.0
-"""How long a place is held at most: hosts that don't answer must not keep the others waiting."""
+"""How long a place is held where no answer comes: hosts that are off must not keep the others waiting."""
 
 
 class Gate:
@@ -17,8 +17,11 @@ class Gate:
         self._seconds = seconds
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for a place, and hold it to the end of this block, or for as long as it may be held."""
+    async def place(self) -> AsyncIterator[Callable[[], None]]:
+        """Wait for a place, and hold it to the end of this block, or for as long as it may be held without an answer.
+
+        Yields what is to be told of an answer.
+        """
         await self._places.acquire()
         is_held = True
 
@@ -30,7 +33,7 @@ class Gate:
 
         timer = asyncio.get_running_loop().call_later(self._seconds, leave)
         try:
-            yield
+            yield timer.cancel
         finally:
             timer.cancel()
             leave()

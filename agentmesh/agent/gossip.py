@@ -6,9 +6,10 @@ links to whom travels the same way, and tells who lives.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
 
 from agentmesh.agent.ear import Ear
 from agentmesh.agent.log import log
@@ -43,8 +44,20 @@ LEFT_SECONDS = (1.0, 2.0)
 """How long news may take that are left to others, before it is said what is held here; drawn between these: who says it
 first saves the other the trouble."""
 
-Tell = Callable[[str, Frame], Awaitable[None]]
-"""Sends a frame to a neighbour over a link that lives. Raises Unreachable, ProtocolError."""
+TOGETHER = 16
+"""How many frames are sent at once: each may have a MiB."""
+PAUSE_SECONDS_EACH = 0.001
+"""For each member, how long who was told something waits for more: when all tell of all, much is said at once."""
+
+
+class Tell(Protocol):
+    """What leads to the neighbours."""
+
+    async def __call__(self, host: str, /, *frames: Frame) -> None:
+        """Send frames to a neighbour over a link that lives.
+
+        Raises Unreachable; ProtocolError when one of them can't be sent, and none was.
+        """
 
 
 class Gossip:
@@ -247,15 +260,24 @@ class Gossip:
         return told is not None and self._alias in told.links
 
     async def _keep_telling(self, ear: Ear) -> None:
-        host = ear.neighbour.host
         while True:
             await ear.owing.wait()
             ear.owing.clear()
-            while (frame := ear.next(self._ears, self._contacts, self._replica)) is not None:
-                try:
-                    await self._tell(host, frame)
-                except Unreachable:
-                    pass  # its conversation ends by itself, and says so
-                except ProtocolError as error:
+            news: Iterator[Frame] = iter(lambda: ear.next(self._ears, self._contacts, self._replica), None)
+            while frames := list(islice(news, TOGETHER)):
+                await self._tell_all(ear.neighbour.host, frames)
+            await asyncio.sleep(PAUSE_SECONDS_EACH * len(self._replica.members))
+
+    async def _tell_all(self, host: str, frames: Sequence[Frame]) -> None:
+        try:
+            await self._tell(host, *frames)
+        except Unreachable:
+            pass  # its conversation ends by itself, and says so
+        except ProtocolError as error:
+            match frames:
+                case [frame]:
                     of = frame.slice.host if isinstance(frame, SliceNews) else self._alias
                     log.error("slice not sent: the peer keeps the one before", peer=host, host=of, reason=error)
+                case _:
+                    for frame in frames:
+                        await self._tell_all(host, [frame])

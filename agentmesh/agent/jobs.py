@@ -3,33 +3,35 @@
 import asyncio
 import secrets
 import time
-from itertools import zip_longest
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import msgspec
 
-from agentmesh.adapters import ledger
-from agentmesh.adapters.files import make_private_folder, replace
 from agentmesh.agent.job_brokers import keep_broker, kept_broker
 from agentmesh.agent.log import log
+from agentmesh.agent.records import Records
 from agentmesh.agent.replication import Replica
 from agentmesh.core.broker import Settings
-from agentmesh.core.chain import BadLine, Entry, chained, verified
-from agentmesh.core.event import Event, EventType, signed
-from agentmesh.core.job import Job, is_end
-from agentmesh.core.model import HERE, Origin
+from agentmesh.core.chain import Entry
+from agentmesh.core.event import Event, EventType
+from agentmesh.core.job import Job, JobState, is_end
+from agentmesh.core.model import HERE, Origin, Receipt
+from agentmesh.core.registry import Registry
 from agentmesh.core.registry import entries as panes
-from agentmesh.errors import BadEvent, BrokenChain
+from agentmesh.errors import BadEvent, StoreFailed
 from agentmesh.store import jobs
 from agentmesh.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXPIRY_SECONDS = 1.0
-"""How often it is looked for jobs whose time is over, and for workers that are gone."""
+LOOK_SECONDS = 1.0
+"""How often it is looked for jobs whose time is over, for workers that are gone, and for briefs that reached nobody."""
 ENTRIES_TOGETHER = 100
+NOT_SENT = "its brief was not sent: the agent ended before"
 
 
 class Jobs:
@@ -37,40 +39,47 @@ class Jobs:
 
     def __init__(self, alias: str, folder: Path, database: Database, replica: Replica) -> None:
         self.alias = alias
+        self.records = Records(folder, database)
         self._folder = folder
         self._database = database
         self._replica = replica
-        self._changed = asyncio.Event()
+        self._open: dict[str, Job] = {}
+        """Those that have not ended, without their briefs: they are looked at all the time."""
+        self._news: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        """What those wait for who watch a job."""
+        self.changed = asyncio.Event()
+        """Set as soon as anything happens to any job from now on; then another takes its place."""
         self.on_news: Callable[[str], None] = lambda _: None
         """Told of which job an event was accepted."""
 
-    async def register(self, draft: Job, *, is_signed: bool, broker: Settings | None = None) -> Job:
-        """Store a new job, under an id of its own; ``broker``: the one that its events are mirrored to."""
-        job = msgspec.structs.replace(draft, id=f"{self.alias}-{secrets.token_hex(8)}", is_signed=is_signed)
+    def new_id(self) -> str:
+        """Return an id that no job has."""
+        return f"{self.alias}-{secrets.token_hex(8)}"
+
+    async def register(
+        self, draft: Job, *, is_signed: bool, identifier: str = "", broker: Settings | None = None
+    ) -> Job:
+        """Store a new job, under an id of its own, if none was chosen; ``broker``: that its events are mirrored to."""
+        job = msgspec.structs.replace(draft, id=identifier or self.new_id(), is_signed=is_signed)
         token = secrets.token_hex(32) if is_signed else ""
-        event = await self._own_event(job, EventType.REGISTERED, token, title=job.title, to=job.to)
+        body = msgspec.json.encode({"title": job.title, "to": job.to}).decode()
         if broker:
             await asyncio.to_thread(keep_broker, self._folder / job.id, broker)
-        await self._database.write(jobs.register, job, token, event)
-        await self._show(job)
-        self.on_news(job.id)
+        await self._database.write(jobs.register, job, token, body, _now_us())
+        await self._take_up(job)
         return job
 
     async def accept(self, event: Event, origin: Origin) -> Job:
-        """Take up an event; when this returns it is durable. Raises BadEvent, which is noted."""
+        """Take up an event from elsewhere; when this returns it is durable. Raises BadEvent, which is noted."""
         now = int(time.time())
-        try:
-            job = await self._database.write(jobs.accept, event, origin, now)
-        except BadEvent as error:
-            reason = str(error.facts["reason"])
-            log.warning("event dropped", job=event.job, emitter=event.sender, peer=origin.host, reason=reason)
-            await self._database.write(jobs.note_dropped, event, origin, reason, now)
-            raise
-        await self._show(job)
-        self._changed.set()
-        self._changed = asyncio.Event()
-        self.on_news(job.id)
-        return job
+        taken = await self._database.write(jobs.take, event, origin, now)
+        return await self._taken(taken, event.job, event.sender, origin)
+
+    async def report(self, job: str, sender: str, kind: EventType, content: object) -> Job:
+        """Make an event of this host, and take it up. Raises BadEvent, which is noted."""
+        body = msgspec.json.encode(content).decode()
+        taken = await self._database.write(jobs.report, job, sender, kind, body, _now_us())
+        return await self._taken(taken, job, sender, HERE)
 
     async def broker_of(self, identifier: str) -> Settings | None:
         """Return the job's own MQTT broker, if it has one. Raises BadConfiguration."""
@@ -88,112 +97,132 @@ class Jobs:
         """Return what was not accepted of a job's events."""
         return await self._database.write(jobs.dropped, identifier)
 
+    async def last(self, identifier: str) -> Entry | None:
+        """Return what has happened to a job last."""
+        return next(reversed(await self._database.write(jobs.entries, identifier)), None)
+
     async def watch(self, identifier: str, beyond: int, patience: float) -> tuple[Job, list[Entry]] | None:
         """Return a job and its events beyond so many; where there are none yet, wait for one so many seconds."""
         deadline = time.monotonic() + patience
         while True:
-            changed = self._changed
+            news = self._news.setdefault(identifier, asyncio.Event())
             found = await self.find(identifier)
             if found is None:
                 return None
-            job, _ = found
-            news = await self._database.write(jobs.entries, identifier, beyond)
+            entries = await self._database.write(jobs.entries, identifier, beyond, ENTRIES_TOGETHER)
             left = deadline - time.monotonic()
-            if news or is_end(job.state) or left <= 0:
-                return job, news[:ENTRIES_TOGETHER]
+            if entries or is_end(found[0].state) or left <= 0:
+                return found[0], entries
             try:
                 async with asyncio.timeout(left):
-                    await changed.wait()
+                    await news.wait()
             except TimeoutError:
                 pass
 
-    async def cancel(self, job: Job, token: str, reason: str) -> Job:
+    async def cancel(self, job: Job, reason: str) -> Job:
         """End a job that has not ended. Raises BadEvent."""
-        return await self.accept(await self._own_event(job, EventType.CANCELLED, token, message=reason), HERE)
+        return await self.report(job.id, self.alias, EventType.CANCELLED, {"message": reason})
 
-    async def verify(self, job: Job, token: str) -> int:
-        """See that a job's record is as it was written; return how many events it has. Raises BrokenChain."""
-        path = self._folder / job.id / "events.ndjson"
-        accepted = await self._database.write(jobs.entries, job.id)
-        try:
-            entries = verified(await asyncio.to_thread(ledger.read, path), token if job.is_signed else "")
-        except BadLine as error:
-            raise BrokenChain(path=path, line=error.number, reason=error.reason) from error
-        for number, (written, event) in enumerate(zip_longest(entries, accepted), 1):
-            if written is None or event is None or written.event != event.event:
-                raise BrokenChain(
-                    path=path, line=number, reason=f"{len(accepted)} events were accepted, and not this one"
-                )
-        return len(entries)
+    async def note_briefs(self, job: Job, receipts: list[Receipt]) -> None:
+        """Note how a job's brief was sent, and say it at once when it has reached nobody."""
+        await self._database.write(jobs.note_briefs, job.id, receipts)
+        await self._say_untold()
+
+    async def briefs(self, identifier: str) -> list[Receipt]:
+        """Return how far a job's brief got with each of those that it is for."""
+        return await self._database.write(jobs.briefs, identifier)
 
     async def recover(self) -> None:
-        """Write what a crash kept from the files."""
-        for job in await self.listed(ended=True):
-            await self._show(job)
+        """Take up what an earlier run has left, write what a crash kept from the files."""
+        for job in await self.listed():
+            self._keep(job)
+        await self.records.recover()
+        for job in list(self._open.values()):
+            is_told = job.is_personal or job.lost  # of a personal job who made it sends the brief
+            if job.state is JobState.REGISTERED and not is_told and not await self.briefs(job.id):
+                await self.say_lost(job, NOT_SENT)
 
     async def keep_watching(self) -> None:
-        """End jobs whose time is over; notice workers that are gone."""
+        """End jobs whose time is over; notice workers that are gone, and briefs that have reached nobody."""
         while True:
-            for job in await self.listed():
-                try:
-                    await self._look_after(job)
-                except BadEvent as error:
-                    log.info("event not made", job=job.id, reason=error)  # it has just ended otherwise
-            await asyncio.sleep(EXPIRY_SECONDS)
+            known = _Known(self._replica.registry, self._replica.members)
+            try:
+                for job in list(self._open.values()):
+                    await self._look_after(job, known)
+                if any(job.state is JobState.REGISTERED and not job.lost for job in self._open.values()):
+                    await self._say_untold()
+            except StoreFailed as error:
+                log.error("jobs can't be looked after", reason=error)
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look_after(self, job: Job) -> None:
-        found = await self.find(job.id)
-        if found is None:
-            return
-        token = found[1]
+    async def say_lost(self, job: Job, reason: str) -> None:
+        """Say that nobody works on a job, and why."""
+        await self._say(job, EventType.LOST, reason)
+
+    async def _look_after(self, job: Job, known: "_Known") -> None:
         if job.expires and job.expires <= time.time():
-            await self.accept(await self._own_event(job, EventType.EXPIRED, token, message="its time is over"), HERE)
-        elif job.worker and not job.lost and (reason := self._loss(job.worker)):
-            await self.accept(await self._own_event(job, EventType.LOST, token, message=reason), HERE)
+            await self._say(job, EventType.EXPIRED, "its time is over")
+        elif job.worker and not job.lost and (reason := known.loss(job.worker)):
+            await self.say_lost(job, reason)
 
-    def _loss(self, worker: str) -> str:
+    async def _say(self, job: Job, kind: EventType, reason: str) -> None:
+        try:
+            await self.report(job.id, self.alias, kind, {"message": reason})
+        except BadEvent as error:
+            log.info("event not made", job=job.id, reason=error)  # it has just ended
+
+    async def _say_untold(self) -> None:
+        """Say of which jobs the brief has reached nobody."""
+        for identifier, receipts in (await self._database.write(jobs.untold)).items():
+            job = self._open.get(identifier)
+            if job is not None and not job.lost:
+                told = "; ".join(f"{receipt.to}: {receipt.state}. {receipt.detail}".strip() for receipt in receipts)
+                await self.say_lost(job, f"its brief has reached nobody: {told}")
+
+    async def _taken(self, taken: Job | jobs.Refusal, identifier: str, sender: str, origin: Origin) -> Job:
+        if isinstance(taken, jobs.Refusal):
+            if taken.is_noted:
+                log.warning("event dropped", job=identifier, emitter=sender, peer=origin.host, reason=taken.reason)
+            raise BadEvent(reason=taken.reason)
+        await self._take_up(taken)
+        return taken
+
+    async def _take_up(self, job: Job) -> None:
+        """Tell of a change that is durable, and bring the files up to it."""
+        self._keep(job)
+        if news := self._news.pop(job.id, None):
+            news.set()
+        self.changed.set()
+        self.changed = asyncio.Event()
+        await self.records.show(job.id)
+        self.on_news(job.id)
+
+    def _keep(self, job: Job) -> None:
+        if is_end(job.state):
+            self._open.pop(job.id, None)
+        else:
+            self._open[job.id] = msgspec.structs.replace(job, brief="")
+
+
+class _Known:
+    """The panes that are known at a moment, looked up only if somebody asks."""
+
+    def __init__(self, registry: Registry, members: AbstractSet[str]) -> None:
+        self._registry = registry
+        self._members = members
+        self._addresses: set[str] | None = None
+
+    def loss(self, worker: str) -> str:
         """Return why the worker of a job is held for gone; empty while its pane is there, or it never had one."""
-        known = panes(self._replica.registry)
-        if any(worker == pane.address or worker in pane.formerly for pane in known):
+        if self._addresses is None:
+            known = panes(self._registry)
+            self._addresses = {str(name) for pane in known for name in (pane.address, *pane.formerly)}
+        if worker in self._addresses:
             return ""
-        rests = [worker.removeprefix(f"{host}-") for host in self._replica.members if worker.startswith(f"{host}-")]
+        rests = [worker.removeprefix(f"{host}-") for host in self._members if worker.startswith(f"{host}-")]
         # A worker in no pane has a name of its own choice, which seldom looks like a whole address.
         return f"the pane {worker} is gone" if any("-" in rest for rest in rests) else ""
 
-    async def _own_event(self, job: Job, kind: EventType, token: str, **content: object) -> Event:
-        now = time.time()
-        event = Event(
-            job=job.id,
-            seq=await self._database.write(jobs.next_seq, job.id, self.alias, int(now * 1_000_000)),
-            type=kind,
-            time=int(now),
-            sender=self.alias,
-            body=msgspec.json.encode(content).decode(),
-        )
-        return signed(event, token)
 
-    async def _show(self, job: Job) -> None:
-        """Bring a job's files up to the database.
-
-        What can't be written now is, with the next event, or the next start.
-        """
-        folder = self._folder / job.id
-        loop = asyncio.get_running_loop()
-        found = await self.find(job.id)
-        token = found[1] if found else ""
-
-        def following(count: int, last: bytes) -> list[bytes]:
-            news = self._database.write(jobs.entries, job.id, count)
-            return chained(asyncio.run_coroutine_threadsafe(news, loop).result(), last)
-
-        def write() -> None:
-            for each in (self._folder, folder):
-                make_private_folder(each)
-            replace(folder / "token", f"{token}\n".encode())
-            ledger.append(folder / "events.ndjson", following)
-            replace(folder / "job.json", msgspec.json.format(msgspec.json.encode(job)) + b"\n")
-
-        try:
-            await asyncio.to_thread(write)
-        except OSError as error:
-            log.error("a job's files can't be written", job=job.id, reason=error)
+def _now_us() -> int:
+    return int(time.time() * 1_000_000)

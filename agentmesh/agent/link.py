@@ -52,10 +52,10 @@ class Link:
         """Whether the other side follows invitations, relays, answers pings, and parts in peace."""
         return self.protocol >= INVITATIONS
 
-    async def send(self, frame: Frame) -> None:
-        """Send a frame. Raises OSError when the link is broken, or parted from."""
+    async def send(self, *frames: Frame) -> None:
+        """Send frames together. Raises ProtocolError, OSError when the link is broken, or parted from."""
         self._use()
-        await self.stream.send(frame)
+        await self.stream.send(*frames)
 
     def answer(self, frame: Frame) -> None:
         """Send a small frame without waiting until it is read. Raises OSError as `send` does."""

@@ -55,6 +55,7 @@ class Links:
         self.on_change: Callable[[], None] = lambda: None
         """Told before everything is looked at again."""
         self._mailroom = mailroom
+        self._errands = errands
         self._ways = Ways(alias, replica, tasks, self._lose)
         self._conversations = Conversations(alias, self._ways, mailroom, errands, tasks, identities, self.send)
         self._openings = self._conversations.openings
@@ -244,6 +245,7 @@ class Links:
     def _lose(self, link: Link) -> None:
         """Ask again for what was on its way over a link; dial, if the other side had dialled it."""
         self._mailroom.link_lost(link.host)
+        self._errands.link_lost(link.host)
         dialler = self._diallers.get(link.host)
         if link.via or dialler is None or self._ways.has_link(link.host):
             return

@@ -99,10 +99,13 @@ class FrameStream:
             await self._fill()
         return self._frames.popleft() if self._frames else None
 
-    async def send(self, frame: Frame) -> None:
-        """Send a frame when those before it have been read. Raises ProtocolError; OSError when the stream breaks."""
+    async def send(self, *frames: Frame) -> None:
+        """Send frames, together, when those before them have been read.
+
+        Raises ProtocolError when one of them can't be sent, and none was; OSError when the stream breaks.
+        """
         self._check()
-        await self._send(encode(frame))
+        await self._send(b"".join(map(encode, frames)))
 
     async def read_bytes(self) -> bytes:
         """Return bytes as they come, empty at the end. Raises ProtocolError when some came before they were awaited."""

@@ -9,8 +9,8 @@ from agentmesh.agent.link import Link
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
-from agentmesh.core.wire import Frame
-from agentmesh.errors import Unreachable
+from agentmesh.core.wire import Frame, spoken_from
+from agentmesh.errors import TooOld, Unreachable
 
 FIRST_PAUSE_SECONDS = 1.0
 LAST_PAUSE_SECONDS = 60.0
@@ -116,14 +116,17 @@ class Ways:
         """Send a frame over the best link to a host; returns that. Raises Unreachable."""
         return await self._send_over(self.best(host), host, frame)
 
-    async def send_directly(self, host: str, frame: Frame) -> None:
-        """Send a frame over a direct link to a host. Raises Unreachable."""
-        await self._send_over(self.direct(host), host, frame)
+    async def send_directly(self, host: str, *frames: Frame) -> None:
+        """Send frames over a direct link to a host. Raises Unreachable."""
+        await self._send_over(self.direct(host), host, *frames)
 
     @staticmethod
-    async def _send_over(links: list[Link], host: str, frame: Frame) -> Link:
+    async def _send_over(links: list[Link], host: str, *frames: Frame) -> Link:
+        needed = max(map(spoken_from, frames))
+        if links and all(link.protocol < needed for link in links):
+            raise TooOld(host=host, reason="its agentmesh is too old for jobs; upgrade it there")
         for link in links:
             with suppress(OSError):
-                await link.send(frame)
+                await link.send(*frames)
                 return link
         raise Unreachable(host=host, reason="the link broke just now")

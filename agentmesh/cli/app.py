@@ -18,6 +18,7 @@ from agentmesh.cli import (
     mail,
     peers,
     registry,
+    review,
     setup,
     wire,
 )
@@ -56,7 +57,7 @@ def serve_wire(
     raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, peers, mail, job, log, install, setup, guide, doctor, demo, completion):
+for module in (agent, registry, peers, mail, job, review, log, install, setup, guide, doctor, demo, completion):
     module.add_to(commands)
 broker.add_to(job.job)
 

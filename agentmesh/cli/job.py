@@ -1,6 +1,7 @@
 """agentmesh job: hand a task to somebody in the mesh, follow it, report on it."""
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -20,13 +21,16 @@ from agentmesh.core.chain import Entry
 from agentmesh.core.duration import parse_duration
 from agentmesh.core.errand import Seen, Step, Submission, Watch
 from agentmesh.core.event import Event, EventType, content
-from agentmesh.core.job import EXIT_CODES, Job, is_end
+from agentmesh.core.job import EXIT_CODES, LONGEST_TITLE, Job, is_end
 from agentmesh.core.text import without_controls
-from agentmesh.errors import UsageError
+from agentmesh.errors import NoAgent, Unreachable, UsageError
 
 PATIENCE = 30
 """Seconds for which the agent is asked at a time."""
 TIMED_OUT = 5
+_AGAIN_SECONDS = 1.0
+_LONGEST_PATH = 1000
+"""Characters."""
 _PROGRAM = "agentmesh job"
 _JSON = typer.Option(False, "--json", help="Print it as JSON.")
 _ID = typer.Argument(metavar="ID", help="The job's id; of a job of this host its end will do.")
@@ -47,8 +51,10 @@ job = typer.Typer(
 @job.command()
 def submit(
     address: str = typer.Argument(metavar="ADDRESS", help="Who is to do it; of several the first to claim it does."),
-    brief: str = typer.Option(..., "--brief", metavar="TEXT", help="What is to be done; @FILE reads a file."),
-    title: str = typer.Option("", "--title", help="A few words for tables."),
+    brief: str = typer.Option(
+        ..., "--brief", metavar="TEXT|FILE", help="What is to be done: a text, a file that exists, or - for the input."
+    ),
+    title: str = typer.Option("", "--title", metavar="TEXT", help="A few words for tables; 200 characters at most."),
     attach: list[str] = typer.Option([], "--attach", metavar="PATH", help="A file or folder to send along."),
     timeout: str = typer.Option("", "--timeout", metavar="TIME", help="After which the job expires (30s, 5m, 2h)."),
     no_auth: bool = typer.Option(False, "--no-auth", help="Accept events that nobody has signed."),
@@ -61,6 +67,8 @@ def submit(
     wait_for_it: bool = typer.Option(False, "--wait", help="Wait for its end, as `job wait` does."),
 ) -> None:
     """Submit a job: it is stored here, then its brief is sent to the pane. Prints the job's id."""
+    if len(title) > LONGEST_TITLE:
+        raise UsageError(reason=f"A title has at most {LONGEST_TITLE} characters.", program=_PROGRAM)
     wanted = Submission(
         to=address,
         brief=_text(brief),
@@ -134,8 +142,10 @@ def show(identifier: str = _ID, json: bool = _JSON) -> None:
             typer.echo(f"  {name}: {without_controls(value)}")
     typer.echo(f"  submitted: {_when(found.created)}")
     if found.lost:
-        typer.echo(f"  the worker is gone: {without_controls(found.lost)}")
+        typer.echo(f"  nobody works on it: {without_controls(found.lost)}")
     typer.echo(f"  brief: {without_controls(found.brief)}")
+    for receipt in seen.briefs:
+        typer.echo(without_controls(f"  sent to {receipt.to}: {receipt.state}. {receipt.detail}".rstrip()))
     for reason in seen.dropped:
         typer.echo(f"  dropped: {without_controls(reason)}")
 
@@ -147,7 +157,7 @@ def show_log(
     json: bool = typer.Option(False, "--json", help="Print each event as a line of JSON."),
 ) -> None:
     """Show what has happened to a job."""
-    for entry in _follow(identifier, None) if follow else _look(identifier, 0, 0).entries:
+    for entry in _follow(identifier, None if follow else 0):
         typer.echo(msgspec.json.encode(entry) if json else told(entry.event, entry.received))
 
 
@@ -171,7 +181,13 @@ def retry(
         raise UsageError(reason=f"The job is {old.state}; cancel it first.", program=_PROGRAM)
     seconds = old.expires - old.created if old.expires else 0
     wanted = Submission(
-        to=old.to, brief=old.brief, title=old.title, seconds=seconds, is_signed=old.is_signed, retry_of=old.id
+        to=old.to,
+        brief=old.brief,
+        title=old.title,
+        files=old.files,
+        seconds=seconds,
+        is_signed=old.is_signed,
+        retry_of=old.id,
     )
     raise typer.Exit(_submit(wanted, waits=wait_for_it))
 
@@ -197,7 +213,7 @@ def body_of(message: str, data: str, percent: int | None) -> dict[str, object]:
     """Return what an event's body says. Raises UsageError."""
     body: dict[str, object] = {}
     if message:
-        body["message"] = message
+        body["message"] = message.encode(errors="replace").decode()
     if percent is not None:
         body["percent"] = percent
     if data:
@@ -228,15 +244,24 @@ def _look(identifier: str, beyond: int, patience: int) -> Seen:
 
 
 def _follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
-    """Yield what happens to a job until it ends, or so many seconds are over."""
+    """Yield what happens to a job until it ends, or so many seconds are over; go on when an agent is away meanwhile."""
     deadline = None if seconds is None else time.monotonic() + seconds
-    count = 0
+    count, complaint = 0, ""
     while True:
-        left = PATIENCE if deadline is None else max(0, min(PATIENCE, int(deadline - time.monotonic() + 1)))
-        seen = _look(identifier, count, left)
+        left = PATIENCE if deadline is None else max(0, min(PATIENCE, math.ceil(deadline - time.monotonic())))
+        try:
+            seen = _look(identifier, count, left)
+        except (NoAgent, Unreachable, ipc.Refused) as error:
+            if not count or error.exit_code != Unreachable.exit_code or (deadline and time.monotonic() >= deadline):
+                raise
+            if str(error) != complaint:
+                complaint = str(error)
+                sys.stderr.write(f"agentmesh job: {complaint} Still waiting.\n")
+            time.sleep(_AGAIN_SECONDS)
+            continue
         yield from seen.entries
         count += len(seen.entries)
-        if (is_end(seen.job.state) and not seen.entries) or (deadline and time.monotonic() >= deadline):
+        if not seen.entries and (is_end(seen.job.state) or (deadline and time.monotonic() >= deadline)):
             return
 
 
@@ -274,12 +299,13 @@ def _own_broker(path: Path) -> Settings:
 def _text(brief: str) -> str:
     if brief == "-":
         return sys.stdin.read()
-    if brief.startswith("@"):
-        try:
-            return Path(brief[1:]).read_text()
-        except OSError as error:
-            raise UsageError(reason=f"The brief can't be read: {error}.", program=_PROGRAM) from error
-    return brief
+    path = Path(brief.removeprefix("@"))
+    if not brief.startswith("@") and ("\n" in brief or len(brief) > _LONGEST_PATH or not path.is_file()):
+        return brief
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(reason=f"The brief can't be read: {error}.", program=_PROGRAM) from error
 
 
 def _line(text: str) -> str:

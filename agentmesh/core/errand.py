@@ -7,7 +7,8 @@ import msgspec
 from agentmesh.core.broker import Settings
 from agentmesh.core.chain import Entry
 from agentmesh.core.event import EventType
-from agentmesh.core.job import Job
+from agentmesh.core.job import LONGEST_TITLE, Job
+from agentmesh.core.model import Receipt
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     retry_of: str = ""
     broker: Settings | None = None
     """The MQTT broker that its events are mirrored to, and no other."""
+
+    def __post_init__(self) -> None:
+        if len(self.title) > LONGEST_TITLE:
+            raise ValueError(f"a title has at most {LONGEST_TITLE} characters")
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,3 +57,5 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[Entry, ...]
     dropped: tuple[str, ...] = ()
     """Why events were not accepted, oldest first; only its home knows."""
+    briefs: tuple[Receipt, ...] = ()
+    """How far its brief got with each of those that it is for; only its home knows."""

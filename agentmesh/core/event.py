@@ -6,6 +6,7 @@ signature is known to be right.
 
 import hmac
 import json
+import re
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ import msgspec
 
 from agentmesh.errors import BadEvent
 
-JobId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,254}-[0-9a-f]{16}\Z")]
+JOB_ID = r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,254}-[0-9a-f]{16}\Z"
+JobId = Annotated[str, msgspec.Meta(pattern=JOB_ID)]
 """The alias of the job's home, and random digits. It names a folder and an MQTT topic."""
 Token = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """The job's secret: 32 random bytes."""
@@ -36,7 +38,7 @@ class EventType(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     LOST = "lost"
-    """Who has claimed the job is gone: its pane, or the program in it."""
+    """Who has claimed the job is gone: its pane, or the program in it; or its brief reached nobody."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,10 +52,23 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds by the emitter's clock. Advisory: nothing is decided by it."""
     sender: Annotated[str, msgspec.Meta(min_length=1, max_length=400)] = msgspec.field(name="from")
     """The emitter: an address, or whatever a worker outside of the mesh calls itself."""
-    body: Annotated[str, msgspec.Meta(max_length=LONGEST_BODY)] = "{}"
+    body: str = "{}"
     """The text of a JSON object."""
     hmac_sig: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")] = ""
     """Empty where nobody signed it."""
+
+    def __post_init__(self) -> None:
+        if len(self.body.encode(errors="replace")) > LONGEST_BODY:
+            raise ValueError(f"its body is longer than {LONGEST_BODY:,} bytes")
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether a text could be a job's whole id.
+
+    >>> is_job_id("worker-1-00112233aabbccdd"), is_job_id("ccdd")
+    (True, False)
+    """
+    return re.fullmatch(JOB_ID, text) is not None
 
 
 def home_of(job: str) -> str:
@@ -63,6 +78,16 @@ def home_of(job: str) -> str:
     'worker-1'
     """
     return job.rpartition("-")[0]
+
+
+def new_event(job: str, seq: int, kind: EventType, sender: str, body: str, now_us: int) -> Event:
+    """Return an event that is made now, by a clock's microseconds. Raises BadEvent when there can be none."""
+    if seq > LAST_SEQ:
+        raise BadEvent(reason=f"{sender} has used the last seq for this job; report under another name")
+    try:
+        return Event(job=job, seq=seq, type=kind, time=now_us // 1_000_000, sender=sender, body=body)
+    except ValueError as error:
+        raise BadEvent(reason=str(error)) from error
 
 
 def canonical(event: Event) -> bytes:

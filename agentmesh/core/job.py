@@ -7,7 +7,8 @@
         └─────────────┴───────────┴──┴▶ error, cancelled, expired
 
 The last four are ends: whatever is reported after them changes nothing, and is noted. Who reports first has claimed the
-job, be it by a claim or by a later step.
+job, be it by a claim or by a later step. ``lost``, that its worker is gone, or that nobody could be told, leaves a job
+where it is.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from enum import StrEnum
 import msgspec
 
 from agentmesh.core.event import Event, EventType, JobId, content
-from agentmesh.core.model import UnixTime
+from agentmesh.core.identity import Identity
+from agentmesh.core.model import HERE, Origin, UnixTime
 from agentmesh.errors import BadEvent
 
 
@@ -40,6 +42,7 @@ TRANSITIONS: Mapping[tuple[JobState, EventType], JobState] = {
     (JobState.REGISTERED, EventType.ERROR): JobState.ERROR,
     (JobState.REGISTERED, EventType.CANCELLED): JobState.CANCELLED,
     (JobState.REGISTERED, EventType.EXPIRED): JobState.EXPIRED,
+    (JobState.REGISTERED, EventType.LOST): JobState.REGISTERED,
     (JobState.CLAIMED, EventType.STARTED): JobState.STARTED,
     (JobState.CLAIMED, EventType.PROGRESS): JobState.STARTED,
     (JobState.CLAIMED, EventType.COMPLETED): JobState.COMPLETED,
@@ -65,10 +68,14 @@ EXIT_CODES: Mapping[JobState, int] = {
 OF_THE_CLAIMER = frozenset({EventType.STARTED, EventType.PROGRESS, EventType.COMPLETED, EventType.ERROR})
 """What only who has claimed the job reports."""
 OF_THE_HOME = frozenset({EventType.REGISTERED, EventType.CANCELLED, EventType.EXPIRED, EventType.LOST})
-"""What only the job's home says, by itself or when it is asked to."""
+"""What only the job's home says, by itself or when it is asked to; but that a worker is gone, its own host may say."""
+HOST_IDENTITIES = frozenset(identity.value for identity in Identity)
+"""How it is known of what comes over links who sent it."""
+LONGEST_TITLE = 200
+"""Characters."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A task that was handed to somebody, as its home knows it. Without its token: that is nobody's to read."""
 
     id: JobId
@@ -88,14 +95,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether its events must be signed with its token."""
     retry_of: str = ""
     """The job that this one repeats."""
+    is_personal: bool = False
+    """Whether the pane that it is for alone may report on it."""
     state: JobState = JobState.REGISTERED
     worker: str = ""
     """Who has claimed it: the emitter of its first report."""
+    worker_host: str = ""
+    """The host that told of that; empty for its home, and for a worker outside of the mesh."""
+    files: tuple[str, ...] = ()
+    """What was sent along, by the paths on its home."""
     percent: int | None = None
     message: str = ""
     """What was reported last."""
     lost: str = ""
-    """Why the worker is held for gone; empty while it is there, or has not claimed the job yet."""
+    """Why the worker is held for gone, or why nobody was told; empty while there is somebody, or may be."""
     updated: UnixTime = 0
     """When its home accepted the last event, by the home's clock."""
 
@@ -105,29 +118,54 @@ def is_end(state: JobState) -> bool:
     return state in EXIT_CODES
 
 
-def after(job: Job, event: Event, now: int) -> Job:
-    """Return the job after a genuine event, accepted at a moment. Raises BadEvent when it can't come now."""
+def after(job: Job, event: Event, now: int, origin: Origin = HERE) -> Job:
+    """Return the job after a genuine event, accepted at a moment. Raises BadEvent when it can't come now, or so."""
+    if origin != HERE and event.type in OF_THE_HOME and (event.type, event.sender) != (EventType.LOST, job.worker):
+        raise BadEvent(reason=f"only the job's home says {event.type}")
+    if origin != HERE and event.sender == job.home:
+        raise BadEvent(reason=f"only the job's home is called {job.home}")
     if is_end(job.state):
         raise BadEvent(reason=f"the job has ended already: {job.state}")
     if event.type is EventType.CLAIMED and job.worker:
         raise BadEvent(reason=f"{job.worker} has claimed the job already")
     if event.type in OF_THE_CLAIMER and job.worker not in {"", event.sender}:
         raise BadEvent(reason=f"it is not from {job.worker}, who has claimed the job")
+    if event.sender == job.worker and _is_elsewhere(job, origin):
+        raise BadEvent(reason=f"{job.worker} has claimed the job on {job.worker_host or job.home}, not there")
     if (job.state, event.type) not in TRANSITIONS:
         raise BadEvent(reason=f"a job that is {job.state} can't become {event.type}")
     body = content(event)
     percent = body.get("percent")
     message = body.get("message")
     is_report = event.type in OF_THE_CLAIMER | {EventType.CLAIMED}
+    begins = is_report and not job.worker
     return msgspec.structs.replace(
         job,
         state=TRANSITIONS[job.state, event.type],
-        worker=event.sender if is_report else job.worker,
+        worker=event.sender if begins else job.worker,
+        worker_host=_mesh_host(origin) if begins else job.worker_host,
         percent=percent if isinstance(percent, int) and 0 <= percent <= 100 else job.percent,  # noqa: PLR2004 (per cent)
-        message=message if isinstance(message, str) else job.message,
+        message=message if isinstance(message, str) and event.type is not EventType.LOST else job.message,
         lost=str(message or "it is gone") if event.type is EventType.LOST else "" if is_report else job.lost,
         updated=now,
     )
+
+
+def _mesh_host(origin: Origin) -> str:
+    """Return the host of the mesh that told of something; empty for the job's home, and for what is outside."""
+    return origin.host if origin.identity in HOST_IDENTITIES else ""
+
+
+def _is_elsewhere(job: Job, origin: Origin) -> bool:
+    """Tell whether a host of the mesh speaks for a worker that is on another: who has the token can sign any name."""
+    return origin.identity in HOST_IDENTITIES and bool(job.worker_host) and origin.host != job.worker_host
+
+
+def is_from_its_pane(job: Job, event: Event, origin: Origin) -> bool:
+    """Tell whether a genuine event is from the pane that a job is for, by the word of that pane's own host."""
+    is_by_a_host = not origin.host or origin.identity in set(Identity)  # and not by a broker of that name
+    panes = content(event).get("pane")
+    return is_by_a_host and (origin.host or job.home,) == job.hosts and isinstance(panes, list) and job.to in panes
 
 
 def brief_text(job: Job) -> str:

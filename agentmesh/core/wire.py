@@ -320,6 +320,15 @@ def encode(frame: Frame) -> bytes:
     return length.to_bytes(_LENGTH, "big") + frame.KIND.to_bytes(1, "big") + body
 
 
+def spoken_from(frame: Frame) -> int:
+    """Return the protocol from which on a frame is understood that has to be answered by whoever gets it.
+
+    >>> spoken_from(Ping()), spoken_from(JobRequest("1", "hub-00112233aabbccdd"))
+    (1, 6)
+    """
+    return JOBS if isinstance(frame, JobFrame) else OLDEST_PROTOCOL
+
+
 def slice_text(part: Slice) -> bytes:
     """Return a slice as JSON: what its host signs."""
     return _ENCODER.encode(part)

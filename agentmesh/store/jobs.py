@@ -4,14 +4,27 @@ import sqlite3
 
 import msgspec
 
+from agentmesh.core import delivery
 from agentmesh.core.chain import Entry
-from agentmesh.core.event import Event, is_genuine
-from agentmesh.core.job import OF_THE_HOME, Job, JobState, after, is_end
-from agentmesh.core.model import HERE, Origin
+from agentmesh.core.delivery import State
+from agentmesh.core.event import Event, EventType, is_genuine, new_event, signed
+from agentmesh.core.job import OF_THE_HOME, Job, JobState, after, is_end, is_from_its_pane
+from agentmesh.core.model import HERE, Origin, Receipt
 from agentmesh.errors import BadEvent
+from agentmesh.store import seqs
 
+MISSED = {state for state in State if delivery.exit_code(state) and state is not State.UNCERTAIN}
+"""How a message has ended that has surely reached nobody."""
 MOST_DROPPED = 100
 """How many dropped events are kept of one job: who floods it must not fill the disk."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why an event was not taken up."""
+
+    reason: str
+    is_noted: bool
+    """It is, unless the job is not of this host, or too many of its events were refused."""
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,19 +36,45 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
 
 
-def register(connection: sqlite3.Connection, job: Job, token: str, event: Event) -> None:
+def register(connection: sqlite3.Connection, job: Job, token: str, body: str, now_us: int) -> None:
     """Store a new job with its first event."""
     connection.execute(
         "INSERT INTO jobs (id, state, token, job) VALUES (?, ?, ?, ?)",
         (job.id, job.state, token, msgspec.json.encode(job)),
     )
-    _insert(connection, event, job.created, HERE)
+    event = new_event(job.id, now_us, EventType.REGISTERED, job.home, body, now_us)
+    seqs.note(connection, job.id, job.home, event.seq)
+    _insert(connection, signed(event, token), job.created, HERE)
+
+
+def report(
+    connection: sqlite3.Connection, job: str, sender: str, kind: EventType, body: str, now_us: int
+) -> Job | Refusal:
+    """Take up an event of this host, made and signed in the same moment: so none is older than one taken up before.
+
+    Raises BadEvent when there can be no such event.
+    """
+    found = find(connection, job)
+    if found is None:
+        raise BadEvent(reason=f"there is no job {job} here")
+    seq = seqs.next_seq(connection, job, sender, now_us)
+    event = signed(new_event(job, seq, kind, sender, body, now_us), found[1])
+    return take(connection, event, HERE, now_us // 1_000_000)
+
+
+def take(connection: sqlite3.Connection, event: Event, origin: Origin, now: int) -> Job | Refusal:
+    """Take up an event and return the job after it, or note why not."""
+    try:
+        return accept(connection, event, origin, now)
+    except BadEvent as error:
+        reason = str(error.facts["reason"])
+        return Refusal(reason, note_dropped(connection, event, origin, reason, now))
 
 
 def accept(connection: sqlite3.Connection, event: Event, origin: Origin, now: int) -> Job:
     """Take up an event and return the job after it; one that was taken up before changes nothing.
 
-    Raises BadEvent, in which case nothing but the reason is noted, by `note_dropped`.
+    Raises BadEvent, in which case nothing is changed.
     """
     found = find(connection, event.job)
     if found is None:
@@ -53,9 +92,9 @@ def accept(connection: sqlite3.Connection, event: Event, origin: Origin, now: in
     ).fetchone()
     if event.seq <= highest:
         raise BadEvent(reason=f"its seq {event.seq} isn't above {highest}, which was accepted from {event.sender}")
-    if event.type in OF_THE_HOME and origin != HERE:
-        raise BadEvent(reason=f"only the job's home says {event.type}")
-    changed = after(job, event, now)
+    if job.is_personal and event.type not in OF_THE_HOME and not is_from_its_pane(job, event, origin):
+        raise BadEvent(reason=f"the job is for the pane {job.to} alone, and it is not from there")
+    changed = after(job, event, now, origin)
     _insert(connection, event, now, origin)
     connection.execute(
         "UPDATE jobs SET state = ?, job = ? WHERE id = ?", (changed.state, msgspec.json.encode(changed), job.id)
@@ -63,13 +102,14 @@ def accept(connection: sqlite3.Connection, event: Event, origin: Origin, now: in
     return changed
 
 
-def note_dropped(connection: sqlite3.Connection, event: Event, origin: Origin, reason: str, now: int) -> None:
-    """Note that an event of a job of ours was not accepted, and why."""
+def note_dropped(connection: sqlite3.Connection, event: Event, origin: Origin, reason: str, now: int) -> bool:
+    """Note that an event of a job of ours was not accepted, and why; returns whether it is, and isn't one too many."""
     (count,) = connection.execute("SELECT count(*) FROM dropped WHERE job = ?", (event.job,)).fetchone()
-    if find(connection, event.job) is None or count >= MOST_DROPPED:
-        return
+    if count >= MOST_DROPPED or not connection.execute("SELECT 1 FROM jobs WHERE id = ?", (event.job,)).fetchone():
+        return False
     dropped = Dropped(received=now, reason=reason, origin=origin, event=event)
     connection.execute("INSERT INTO dropped (job, dropped) VALUES (?, ?)", (event.job, msgspec.json.encode(dropped)))
+    return True
 
 
 def dropped(connection: sqlite3.Connection, job: str) -> list[Dropped]:
@@ -84,6 +124,58 @@ def find(connection: sqlite3.Connection, identifier: str) -> tuple[Job, str] | N
     return (msgspec.json.decode(row[0], type=Job), row[1]) if row else None
 
 
+def ending(connection: sqlite3.Connection, text: str) -> list[str]:
+    """Return the one id that this is, or else some of those that end so: of jobs of this host, and that it works on."""
+    rows = connection.execute(
+        "SELECT id FROM (SELECT id FROM jobs UNION SELECT job AS id FROM grants)"
+        " WHERE id = ?1 OR substr(id, -length(?1)) = ?1 ORDER BY id <> ?1 LIMIT 10",
+        (text,),
+    )
+    found = [identifier for (identifier,) in rows]
+    return found[:1] if text in found else found
+
+
+def unshown(connection: sqlite3.Connection) -> list[str]:
+    """Return the jobs whose files may not have all that was accepted: those that have not ended in the files."""
+    return [identifier for (identifier,) in connection.execute("SELECT id FROM jobs WHERE is_shown = 0 ORDER BY rowid")]
+
+
+def note_shown(connection: sqlite3.Connection, job: str) -> None:
+    """Note that a job's files have its end."""
+    connection.execute("UPDATE jobs SET is_shown = 1 WHERE id = ?", (job,))
+
+
+def note_briefs(connection: sqlite3.Connection, job: str, receipts: list[Receipt]) -> None:
+    """Note with which messages a job's brief was sent, and what became of those that are no message."""
+    connection.executemany(
+        "INSERT INTO briefs (job, message, receipt) VALUES (?, ?, ?)",
+        [(job, receipt.id, msgspec.json.encode(receipt)) for receipt in receipts],
+    )
+
+
+def briefs(connection: sqlite3.Connection, job: str) -> list[Receipt]:
+    """Return how far a job's brief got with each of those that it is for."""
+    rows = connection.execute(
+        "SELECT coalesce(outbox.receipt, briefs.receipt) FROM briefs LEFT JOIN outbox ON outbox.id = briefs.message"
+        " WHERE briefs.job = ? ORDER BY briefs.rowid",
+        (job,),
+    )
+    return [msgspec.json.decode(text, type=Receipt) for (text,) in rows]
+
+
+def untold(connection: sqlite3.Connection) -> dict[str, list[Receipt]]:
+    """Return the jobs that nobody has claimed, and whose brief has reached nobody, and won't any more."""
+    rows = connection.execute(
+        "SELECT briefs.job, coalesce(outbox.receipt, briefs.receipt) FROM jobs JOIN briefs ON briefs.job = jobs.id"
+        " LEFT JOIN outbox ON outbox.id = briefs.message WHERE jobs.state = ? ORDER BY briefs.rowid",
+        (JobState.REGISTERED,),
+    )
+    found: dict[str, list[Receipt]] = {}
+    for job, text in rows:
+        found.setdefault(job, []).append(msgspec.json.decode(text, type=Receipt))
+    return {job: receipts for job, receipts in found.items() if all(receipt.state in MISSED for receipt in receipts)}
+
+
 def listed(connection: sqlite3.Connection, *, ended: bool = False) -> list[Job]:
     """Return the jobs of this host that have not ended, or all, oldest first."""
     states = [state.value for state in JobState if ended or not is_end(state)]
@@ -94,10 +186,10 @@ def listed(connection: sqlite3.Connection, *, ended: bool = False) -> list[Job]:
     return [msgspec.json.decode(text, type=Job) for (text,) in rows]
 
 
-def entries(connection: sqlite3.Connection, job: str, beyond: int = 0) -> list[Entry]:
+def entries(connection: sqlite3.Connection, job: str, beyond: int = 0, most: int = -1) -> list[Entry]:
     """Return what was accepted of a job, beyond so many events, in order; ``previous`` is not filled in."""
     rows = connection.execute(
-        "SELECT event, received, origin FROM events WHERE job = ? ORDER BY number LIMIT -1 OFFSET ?", (job, beyond)
+        "SELECT event, received, origin FROM events WHERE job = ? ORDER BY number LIMIT ? OFFSET ?", (job, most, beyond)
     )
     return [
         Entry(
@@ -108,19 +200,6 @@ def entries(connection: sqlite3.Connection, job: str, beyond: int = 0) -> list[E
         )
         for number, (event, received, origin) in enumerate(rows, beyond + 1)
     ]
-
-
-def next_seq(connection: sqlite3.Connection, job: str, sender: str, now_us: int) -> int:
-    """Return a number above all that an emitter of this host has used for a job: its clock's microseconds, or more.
-
-    Raises BadEvent when there are no numbers left.
-    """
-    (highest,) = connection.execute(
-        "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM events WHERE job = ?1 AND sender = ?2"
-        " UNION ALL SELECT seq FROM reports WHERE job = ?1 AND sender = ?2)",
-        (job, sender),
-    ).fetchone()
-    return max(int(highest) + 1, now_us)
 
 
 def _insert(connection: sqlite3.Connection, event: Event, received: int, origin: Origin) -> None:

@@ -33,7 +33,13 @@ MIGRATIONS = (
     ALTER TABLE inbox ADD COLUMN origin BLOB NOT NULL DEFAULT '{}';
     """,
     """
-    CREATE TABLE jobs (id TEXT PRIMARY KEY, state TEXT NOT NULL, token TEXT NOT NULL, job BLOB NOT NULL) STRICT;
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        token TEXT NOT NULL,
+        job BLOB NOT NULL,
+        is_shown INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
     CREATE INDEX jobs_by_state ON jobs (state);
     CREATE TABLE events (
         number INTEGER PRIMARY KEY,
@@ -47,17 +53,26 @@ MIGRATIONS = (
     ) STRICT;
     CREATE TABLE dropped (job TEXT NOT NULL, dropped BLOB NOT NULL) STRICT;
     CREATE INDEX dropped_by_job ON dropped (job);
+    CREATE TABLE briefs (job TEXT NOT NULL, message TEXT NOT NULL, receipt BLOB NOT NULL) STRICT;
+    CREATE INDEX briefs_by_job ON briefs (job);
+    CREATE TABLE seqs (job TEXT NOT NULL, sender TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (job, sender)) STRICT;
     CREATE TABLE grants (job TEXT PRIMARY KEY, token TEXT NOT NULL) STRICT;
+    CREATE TABLE workers (
+        job TEXT PRIMARY KEY,
+        sender TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        started TEXT NOT NULL,
+        program TEXT NOT NULL
+    ) STRICT;
     CREATE TABLE reports (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         home TEXT NOT NULL,
         job TEXT NOT NULL,
         sender TEXT NOT NULL,
         seq INTEGER NOT NULL,
-        event BLOB NOT NULL,
-        outcome TEXT
+        event BLOB NOT NULL
     ) STRICT;
-    CREATE INDEX reports_by_job ON reports (job, sender);
+    CREATE INDEX reports_by_home ON reports (home);
     """,
     """
     CREATE TABLE mirrors (broker TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
@@ -68,6 +83,15 @@ MIGRATIONS = (
         until INTEGER NOT NULL,
         PRIMARY KEY (broker, job)
     ) STRICT;
+    """,
+    """
+    CREATE TABLE reviews (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        is_settled INTEGER NOT NULL,
+        review BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX reviews_by_need ON reviews (is_settled);
     """,
 )
 

@@ -4,15 +4,17 @@ import sqlite3
 
 import msgspec
 
-from agentmesh.core.event import Event
+from agentmesh.core.event import Event, EventType, home_of, new_event, signed
+from agentmesh.store import seqs
 
-OUTCOME_KEPT = 1000
-"""How many reports are kept of which the outcome is known: so that their seqs stay used."""
+MOST_GRANTS = 10_000
+"""How many tokens of other hosts' jobs are kept; an older one is asked for again when it is needed."""
 
 
 def keep_grant(connection: sqlite3.Connection, job: str, token: str) -> None:
     """Keep the token of a job."""
     connection.execute("INSERT OR REPLACE INTO grants (job, token) VALUES (?, ?)", (job, token))
+    connection.execute("DELETE FROM grants WHERE rowid <= (SELECT max(rowid) FROM grants) - ?", (MOST_GRANTS,))
 
 
 def granted(connection: sqlite3.Connection, job: str) -> str | None:
@@ -21,40 +23,38 @@ def granted(connection: sqlite3.Connection, job: str) -> str | None:
     return str(row[0]) if row else None
 
 
-def store(connection: sqlite3.Connection, home: str, event: Event) -> None:
-    """Take responsibility for an event."""
+def store(
+    connection: sqlite3.Connection, job: str, sender: str, kind: EventType, body: str, token: str, now_us: int
+) -> Event:
+    """Make an event, sign it, and take responsibility for it, in the order of its numbers. Raises BadEvent."""
+    seq = seqs.next_seq(connection, job, sender, now_us)
+    event = signed(new_event(job, seq, kind, sender, body, now_us), token)
     connection.execute(
         "INSERT INTO reports (home, job, sender, seq, event) VALUES (?, ?, ?, ?, ?)",
-        (home, event.job, event.sender, event.seq, msgspec.json.encode(event)),
+        (home_of(job), job, sender, event.seq, msgspec.json.encode(event)),
     )
+    return event
 
 
-def waiting(connection: sqlite3.Connection, home: str) -> list[Event]:
-    """Return the events for a home that has not said what became of them, in the order in which they were made."""
-    rows = connection.execute("SELECT event FROM reports WHERE home = ? AND outcome IS NULL ORDER BY number", (home,))
+def next_of_each(connection: sqlite3.Connection, home: str, most: int) -> list[Event]:
+    """Return of each emitter for a job the oldest event that the job's home has not answered, so many at most."""
+    rows = connection.execute(
+        "SELECT event FROM reports WHERE number IN"
+        " (SELECT min(number) FROM reports WHERE home = ? GROUP BY job, sender ORDER BY min(number) LIMIT ?)"
+        " ORDER BY number",
+        (home, most),
+    )
     return [msgspec.json.decode(text, type=Event) for (text,) in rows]
 
 
 def homes(connection: sqlite3.Connection) -> list[str]:
     """Return the hosts that events wait for."""
-    return [home for (home,) in connection.execute("SELECT DISTINCT home FROM reports WHERE outcome IS NULL")]
+    return [home for (home,) in connection.execute("SELECT DISTINCT home FROM reports")]
 
 
-def settle(connection: sqlite3.Connection, home: str, job: str, emitter: str, seq: int, reason: str) -> None:
-    """Note what became of an event, by the word of the job's home."""
-    connection.execute(
-        "UPDATE reports SET outcome = ? WHERE home = ? AND job = ? AND sender = ? AND seq = ? AND outcome IS NULL",
-        (reason, home, job, emitter, seq),
+def settle(connection: sqlite3.Connection, home: str, job: str, emitter: str, seq: int) -> bool:
+    """Keep an event no longer, by the word of the job's home; returns whether it was kept for that host."""
+    removed = connection.execute(
+        "DELETE FROM reports WHERE home = ? AND job = ? AND sender = ? AND seq = ?", (home, job, emitter, seq)
     )
-    connection.execute(
-        "DELETE FROM reports WHERE outcome IS NOT NULL AND number <= (SELECT max(number) FROM reports) - ?",
-        (OUTCOME_KEPT,),
-    )
-
-
-def outcome(connection: sqlite3.Connection, event: Event) -> str | None:
-    """Return why an event was dropped, empty if it was accepted; None while that isn't known."""
-    row = connection.execute(
-        "SELECT outcome FROM reports WHERE job = ? AND sender = ? AND seq = ?", (event.job, event.sender, event.seq)
-    ).fetchone()
-    return row[0] if row else None
+    return bool(removed.rowcount)

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmesh.core.event import Event, EventType
-from agentmesh.core.job import EXIT_CODES, OF_THE_HOME, TRANSITIONS, Job, JobState, after, brief_text, is_end
+from agentmesh.core.job import (
+    EXIT_CODES,
+    OF_THE_HOME,
+    TRANSITIONS,
+    Job,
+    JobState,
+    after,
+    brief_text,
+    is_end,
+    is_from_its_pane,
+)
+from agentmesh.core.model import HERE, Origin
 from agentmesh.errors import BadEvent
 
 ID = "hub-00112233aabbccdd"
@@ -80,3 +91,32 @@ def test_the_brief_says_how_to_claim_and_report() -> None:
     assert "do it" in text
     assert f"agentmesh job claim {ID}" in text
     assert f"agentmesh job event {ID} started" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "origin", "counts"),
+    [
+        ('{"pane":["hub-dev-rev","hub-dev-rev.0"]}', HERE, True),
+        ('{"pane":["hub-dev-rev"]}', Origin("hub", "claimed"), True),
+        ('{"pane":["hub-dev-rev"]}', Origin("hub", "mqtt"), False),
+        ('{"pane":["hub-dev-rev"]}', Origin("worker-1", "pinned"), False),
+        ('{"pane":["hub-dev-other"]}', HERE, False),
+        ('{"pane":"hub-dev-rev"}', HERE, False),
+        ("{}", HERE, False),
+    ],
+)
+def test_a_personal_job_hears_the_pane_that_it_is_for_by_the_word_of_its_host_alone(
+    body: str, origin: Origin, *, counts: bool
+) -> None:
+    job = Job(
+        id=ID,
+        home="hub",
+        submitter="me",
+        to="hub-dev-rev",
+        hosts=("hub",),
+        title="",
+        brief="",
+        created=1,
+        is_personal=True,
+    )
+    assert is_from_its_pane(job, event(EventType.COMPLETED, "hub-dev-rev", body), origin) == counts

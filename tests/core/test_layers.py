@@ -39,6 +39,7 @@ RULES = {
     "agent": Rule(_names("agent store adapters core config build errors __version__")),
     "doctor": Rule(_names("doctor agent.identities agent.visit install adapters core config errors __version__")),
     "cli": Rule(_names("cli core config errors adapters.ipc __version__"), late=_names("agent doctor")),
+    "cli.review": Rule(_names("cli core config errors adapters.diff")),
     "cli.agent": Rule(_names("cli install.agent core config errors"), late=_names("agent")),
     "cli.install": Rule(_names("cli install core config errors")),
     "cli.broker": Rule(_names("cli core config errors"), late=_names("adapters.mqtt")),

@@ -1,12 +1,11 @@
 """agentmesh doctor and the peers, with a real sshd: at which step a peer is lost, each provoked once."""
 
-import msgspec
 import pytest
 
 from agentmesh.core.finding import Finding
 from agentmesh.core.model import Standing
 from tests.e2e.hosts import Host, Network
-from tests.e2e.mesh import all_up, make_mesh, start_agent
+from tests.e2e.mesh import all_up, asking, make_mesh, start_agent
 from tests.eventually import eventually
 from tests.findings import BROKEN, OK, WARNING, findings, lie
 
@@ -59,8 +58,7 @@ def trio(network: Network) -> list[Host]:
 
 
 def standing(host: Host, peer: str) -> Standing:
-    known = msgspec.json.decode(host.run("agentmesh", "peers", "--json").stdout, type=list[Standing])
-    return next(other for other in known if other.host == peer)
+    return next(other for other in asking(host).peers() if other.host == peer)
 
 
 def examined(host: Host) -> dict[str, Finding]:
@@ -120,7 +118,7 @@ def test_a_peer_of_another_version_whose_clock_is_wrong_and_whose_key_is_not_the
     worker.run("agentmesh", "stop")
     try:
         agent = worker.start("agentmesh", "run", env=lie(worker.outside("lie"), worker.home / "lie"))
-        eventually(lambda: worker.run("agentmesh", "status", check=False).returncode == 0, "the agent answers")
+        eventually(asking(worker).answers, "the agent answers")
         found = examined(hub)
         assert found["version of worker-1"].seen.startswith("agentmesh 0.0.1 there, ")
         assert (found["version of worker-1"].state, found["clock of worker-1"].state) == (WARNING, WARNING)
@@ -130,7 +128,7 @@ def test_a_peer_of_another_version_whose_clock_is_wrong_and_whose_key_is_not_the
         agent.terminate()
     finally:
         hub.run("agentmesh", "peers", "revoke", "worker-1")
-        eventually(lambda: worker.run("agentmesh", "status", check=False).returncode != 0, "the agent ends")
+        eventually(lambda: not asking(worker).answers(), "the agent ends")
         start_agent(worker)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agentmesh.adapters.mounts import read_mounts
 from agentmesh.config import Paths
 from agentmesh.core.finding import Finding
-from agentmesh.doctor.home import check_disk, read_mounts
+from agentmesh.doctor.home import check_disk
 from tests.eventually import eventually
 from tests.findings import BROKEN, OK, WARNING, findings, lie
 from tests.mesh.local import LocalHost

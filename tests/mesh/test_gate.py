@@ -45,6 +45,16 @@ async def test_who_takes_too_long_keeps_nobody_waiting() -> None:
     assert passed == [0, 1, 2]
 
 
+async def test_who_is_answered_keeps_the_place() -> None:
+    gate = Gate(places=1, seconds=0)
+    async with gate.place() as stay:
+        stay()
+        others = asyncio.ensure_future(gate.place().__aenter__())
+        await asyncio.sleep(0.05)
+        assert not others.done()
+    await others
+
+
 @pytest.fixture
 def deaf() -> Iterator[socket.socket]:
     """Yield a listener that takes connections, and never says a word on them."""

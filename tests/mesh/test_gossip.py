@@ -37,11 +37,12 @@ class Office:
         self.flows = asyncio.Event()
         self.flows.set()
 
-    async def _tell(self, host: str, frame: Frame) -> None:
-        encode(frame)
+    async def _tell(self, host: str, *frames: Frame) -> None:
+        for frame in frames:
+            encode(frame)
         if host in self.broken:
             raise Unreachable(host=host, reason="broken")
-        self.told.append((host, frame))
+        self.told += [(host, frame) for frame in frames]
         await self.flows.wait()
 
     async def meet(self, host: str, *links: str) -> None:

@@ -1,17 +1,20 @@
 """Jobs between two hosts: handed over, claimed once, reported on, followed from either side, through crashes."""
 
 import json
+import os
+import signal
+import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from agentmesh.core.wire import JOBS, Hello, encode
 from tests.eventually import eventually
+from tests.mesh.hostile import Stranger
 from tests.mesh.local import LocalHost
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.tmux
 Pair = tuple[LocalHost, LocalHost]
@@ -133,16 +136,177 @@ def test_each_end_has_its_exit_code(pair: Pair) -> None:
     assert left.run("agentmesh", "job", "event", again, "finished").returncode == 1
 
 
-def test_a_worker_whose_pane_is_gone_is_said_to_be_lost(pair: Pair) -> None:
-    left, right = pair
-    script = right.home / "work.sh"
+def claim_in_pane(host: LocalHost, window: str, job: str, then: str) -> str:
+    """Run a script in a new window that claims a job, and goes on; returns the pane's id."""
+    script = host.home / f"{window}.sh"
+    script.write_text(f"PATH={host.environment['PATH']} agentmesh job claim {job}\n{then}\n")
+    return host.open(window, "sh", str(script))
+
+
+@pytest.mark.parametrize("home", [0, 1], ids=["of another host", "of the home"])
+def test_a_worker_whose_pane_is_gone_is_said_to_be_lost(pair: Pair, home: int) -> None:
+    left, right = pair[home], pair[1]
     job = submit(left, "right-dev-first")
-    script.write_text(f"PATH={right.environment['PATH']} agentmesh job claim {job}\nexec cat\n")
-    pane = right.open("leaver", "sh", str(script))
-    eventually(lambda: state(left, job).get("worker") == "right-dev-leaver", "it has claimed", lambda: right.log)
+    pane = claim_in_pane(right, f"leaver{home}", job, "exec cat")
+    worker = f"right-dev-leaver{home}"
+    eventually(lambda: state(left, job)["worker"] == worker, "it has claimed", lambda: right.log)
     right.tmux.run("kill-pane", "-t", pane)
-    eventually(lambda: "is gone" in str(state(left, job).get("lost")), "that is noticed", lambda: state(left, job))
-    assert "the worker is gone" in left.run("agentmesh", "job", "show", job).stdout
+    eventually(lambda: state(left, job)["lost"], "that is noticed", lambda: state(left, job))
+    assert "nobody works on it: " in left.run("agentmesh", "job", "show", job).stdout
+
+
+def test_a_worker_whose_program_has_ended_is_said_to_be_lost_though_its_pane_is_there(pair: Pair) -> None:
+    left, right = pair
+    job = submit(left, "right-dev-first")
+    script = right.home / "inner.sh"
+    script.write_text(f"PATH={right.environment['PATH']} agentmesh job claim {job}\nexec sleep 1000\n")
+    right.open("outer", "sh", "-c", f"sh {script}; exec cat")
+    eventually(lambda: state(left, job)["worker"] == "right-dev-outer", "it has claimed", lambda: right.log)
+
+    eventually(lambda: _program(right, job) == "sleep", "what goes on is the worker", lambda: _program(right, job))
+    right.kill()
+    right.start()
+    os.kill(_worker(right, job), signal.SIGKILL)
+    said = "its program (sleep) has ended"
+    eventually(lambda: state(left, job)["lost"] == said, "that is noticed", lambda: (state(left, job), right.log))
+    assert "right-dev-outer" in right.addresses()
+    assert "not from right-dev-outer" in report(right, job, "progress").stderr
+    back = f"PATH={right.environment['PATH']} agentmesh job event {job} progress -m back; exec cat"
+    right.tmux.run("respawn-pane", "-k", "-t", "dev:outer", back)
+    eventually(lambda: state(left, job)["message"] == "back", "it works on", lambda: state(left, job))
+    assert state(left, job)["lost"] == ""
+
+
+def _worker(host: LocalHost, job: str) -> int:
+    """Return the process that a host holds for a job's worker; 0 when there is none."""
+    with closing(sqlite3.connect(host.agents / "mesh.db", timeout=10)) as connection:
+        row = connection.execute("SELECT pid FROM workers WHERE job = ?", (job,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _program(host: LocalHost, job: str) -> str:
+    return Path(f"/proc/{_worker(host, job)}/comm").read_text().strip() if _worker(host, job) else "nobody"
+
+
+def test_a_job_whose_brief_reaches_nobody_is_there_and_says_so(pair: Pair) -> None:
+    left, right = pair
+    eventually(lambda: "right-dev-first" in left.addresses(), "left knows the pane")
+    left.keep_port()
+    right.keep_port()
+    right.kill()
+    try:
+        (left.home / "plan.txt").write_text("one, two")
+        words = ("--brief", "see the plan", "--attach", "plan.txt", "--wait")
+        done = left.run("agentmesh", "job", "submit", "right-dev-first", *words)
+        job = done.stdout.strip()
+        assert done.returncode == 4
+        assert "the brief has not reached right-dev-first: unreachable" in done.stderr
+        shown = left.run("agentmesh", "job", "show", job).stdout
+        assert f"{job}  registered" in shown
+        assert "nobody works on it: its brief has reached nobody: right-dev-first: unreachable" in shown
+        assert "lost by left" in left.run("agentmesh", "job", "log", job).stdout
+    finally:
+        right.start()
+    left.run("agentmesh", "job", "cancel", job)
+    eventually(left.all_up, "the hosts are linked")
+    again = left.run("agentmesh", "job", "retry", job)
+    assert again.returncode == 0
+    eventually(lambda: list((right.home / ".agent-inbox" / "left").glob("plan*")), "what was attached is sent again")
+
+
+def test_what_can_not_be_sent_makes_no_job(pair: Pair) -> None:
+    left, _ = pair
+
+    def count() -> int:
+        return len(json.loads(left.run("agentmesh", "job", "list", "--all", "--json").stdout))
+
+    before = count()
+    for words in (
+        ("nobody", "--brief", "x"),
+        ("left-dev-first", "--brief", ""),
+        ("left-dev-first", "--brief", "x" * 70_000),
+        ("left-dev-first", "--brief", "x", "--attach", "no-such-file"),
+        ("left-dev-first", "--brief", "@no-such-file"),
+        ("left-dev-first", "--brief", "x", "--title", "t" * 201),
+    ):
+        done = left.run("agentmesh", "job", "submit", *words)
+        assert (done.returncode in {1, 2}, done.stdout) == (True, ""), done
+        assert "Traceback" not in done.stderr
+        assert "fault" not in done.stderr
+    assert count() == before
+
+
+def test_a_brief_may_be_a_file_and_a_group_may_be_the_address(pair: Pair) -> None:
+    left, right = pair
+    (left.home / "brief.md").write_text("build it\nand test it\n")
+    right.open("builder-a", "cat")
+    right.open("builder-b", "cat")
+    eventually(lambda: {"right-dev-builder-a", "right-dev-builder-b"} <= set(left.addresses()), "both are known")
+    done = left.run("agentmesh", "job", "submit", "right-dev-builder-*", "--brief", "brief.md")
+    job = done.stdout.strip()
+    assert state(left, job)["brief"] == "build it\nand test it"
+    told = json.loads(left.run("agentmesh", "job", "show", job, "--json").stdout)["briefs"]
+    assert sorted(receipt["to"] for receipt in told) == ["right-dev-builder-a", "right-dev-builder-b"]
+    name = {"AGENT_NAME": "b"}
+    assert right.run("agentmesh", "job", "claim", job, environment={"AGENT_NAME": "a"}).returncode == 0
+    assert "a has claimed the job already" in right.run("agentmesh", "job", "claim", job, environment=name).stderr
+
+
+def test_a_command_about_a_job_that_is_not_here_says_where_to_go(pair: Pair) -> None:
+    left, right = pair
+    job = submit(left, "right-dev-first")
+    for words in (("cancel", job), ("verify", job)):
+        done = right.run("agentmesh", "job", *words)
+        assert (done.returncode, f"The home of {job} is left: run the command there." in done.stderr) == (1, True)
+    for command, *rest in (("show", "zz"), ("claim", ""), ("event", "zz", "started")):
+        assert "none do. See `agentmesh job list --all`" in right.run("agentmesh", "job", command, *rest).stderr
+    unknown = "nobody-0000000000000000"
+    assert "nobody can't be reached" in right.run("agentmesh", "job", "claim", unknown).stderr
+    assert right.run("agentmesh", "job", "claim", job).returncode == 0
+    assert right.run("agentmesh", "job", "event", job[-6:], "started").returncode == 0  # it has become known here
+
+
+def test_a_host_that_speaks_an_older_protocol_is_said_to_be_too_old(pair: Pair) -> None:
+    left, _ = pair
+    hello = Hello(host="older", version="0", newest=JOBS - 1)
+    with Stranger(left, encode(hello)) as older:
+        older.hear_of(Hello)
+        done = left.run("agentmesh", "job", "show", "older-0000000000000000")
+        assert (done.returncode, "too old for jobs. Upgrade it there." in done.stderr) == (4, True), done
+
+
+def test_a_claim_whose_home_does_not_answer_is_not_said_to_have_won(pair: Pair) -> None:
+    left, right = pair
+    job, other = submit(left, "right-dev-first"), submit(left, "right-dev-first")
+    assert right.run("agentmesh", "job", "show", other).returncode == 0
+    left.keep_port()
+    right.keep_port()
+    left.kill()
+    try:
+        unasked = right.run("agentmesh", "job", "claim", job)
+        assert (unasked.returncode, unasked.stdout) == (4, "")
+        assert "left can't be reached" in unasked.stderr
+        asked = right.run("agentmesh", "job", "claim", other, environment={"AGENT_NAME": "w"})
+        assert (asked.returncode, asked.stdout) == (7, "")
+        assert "not known yet: left has not answered" in asked.stderr
+    finally:
+        left.start()
+    eventually(lambda: state(right, other)["worker"] == "w", "the home has judged the claim")
+    assert state(right, job)["worker"] == ""
+
+
+def test_waiting_goes_on_while_the_home_is_away(pair: Pair) -> None:
+    left, right = pair
+    job = submit(left, "right-dev-first")
+    left.keep_port()
+    right.keep_port()
+    with right.popen("agentmesh", "job", "wait", job, "--timeout", "60s") as waiting:
+        eventually(lambda: "registered by left" in right.log, "it waits", lambda: right.log[-2000:])
+        left.kill()
+        eventually(lambda: "Still waiting" in right.log, "it has seen that the home is away", lambda: right.log[-2000:])
+        left.start()
+        left.run("agentmesh", "job", "cancel", job)
+        assert waiting.wait(60) == 9
 
 
 def test_a_record_that_was_changed_is_found(pair: Pair) -> None:

@@ -41,17 +41,18 @@ class Town:
         )
         await replica.load([other for other in NAMES if other != name], new_epoch=True)
 
-        async def tell(host: str, frame: Frame) -> None:
+        async def tell(host: str, *frames: Frame) -> None:
             if frozenset((name, host)) not in self.links:
                 raise Unreachable(host=host, reason="cut")
             await asyncio.sleep(0)
-            match frame:
-                case SliceNews(part, seal):
-                    await self.gossips[host].learn(part, Origin(name, Identity.CLAIMED), seal)
-                case Summary():
-                    self.gossips[host].compare(name, frame)
-                case ContactsNews():
-                    self.gossips[host].chart(name, frame)
+            for frame in frames:
+                match frame:
+                    case SliceNews(part, seal):
+                        await self.gossips[host].learn(part, Origin(name, Identity.CLAIMED), seal)
+                    case Summary():
+                        self.gossips[host].compare(name, frame)
+                    case ContactsNews():
+                        self.gossips[host].chart(name, frame)
 
         self.gossips[name] = Gossip(name, replica, tasks, tell)
 
