@@ -198,9 +198,10 @@ def test_who_has_the_token_reports_from_outside_and_nobody_else(fresh: LocalHost
     eventually(lambda: state(fresh, job)["state"] == "completed", "what came meanwhile is taken up", lambda: fresh.log)
     assert log_of(fresh, job) == ["registered", "claimed", "progress", "completed"]
     dropped = json.loads(fresh.run("agentmesh", "job", "show", job, "--json").stdout)["dropped"]
-    assert len(dropped) == 5
-    assert sum("signature is wrong" in each for each in dropped) == 2
-    assert sum("only the job's home says" in each for each in dropped) == 1
+    # What the broker had not been answered about at the crash it sends again, so that some may be noted twice.
+    kinds = {" ".join(each.split()[:3]) for each in dropped}
+    assert kinds == {"its signature is", "it is not", "only the job's", "its seq 5"}
+    assert sum("signature is wrong" in each for each in dropped) >= 2  # noqa: PLR2004 (forged, and not signed)
     assert fresh.run("agentmesh", "job", "verify", job).returncode == 0
 
 
