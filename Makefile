@@ -30,6 +30,7 @@ bench: $(VENV)/installed .system-test .system-bench
 soak: $(VENV)/installed .system-test
 	$(BIN)/python -m pytest -m soak tests/faults
 	$(BIN)/python -m tests.faults.soak --messages 10000
+	$(BIN)/python -m tests.faults.job_soak --jobs 1000
 
 fuzz: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt atheris
@@ -55,7 +56,7 @@ clean:
 	@.ci/system-packages tmux
 
 .system-test:
-	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto zsh fish ip npm systemd-analyze sshfs
+	@.ci/system-packages tmux ssh sshd ssh-keygen mosquitto mosquitto_sub zsh fish ip npm systemd-analyze sshfs
 
 .system-bench:
 	@.ci/system-packages rsync

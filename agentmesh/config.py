@@ -14,9 +14,10 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from agentmesh.core.address import plain_name
+from agentmesh.core.broker import Broker, Settings, broker, chosen
 from agentmesh.core.model import Profile
 from agentmesh.core.registry import address_prefix
-from agentmesh.errors import BadConfiguration
+from agentmesh.errors import BadBroker, BadConfiguration
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernels' limits are 108 (Linux, unix(7)) and 104 (macOS)."""
@@ -46,6 +47,8 @@ class Paths:
         self.authorized_keys = home / "authorized_keys"
         self.sshd_keys = Path.home() / ".ssh" / "authorized_keys"
         self.profiles = home / "profiles"
+        self.jobs = home / "jobs"
+        self.reviews = home / "reviews"
         self.socket_pointer = home / "agent.sock.path"
 
     @property
@@ -138,6 +141,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sync: Sync = Sync()
     mesh: Mesh = Mesh()
     identity: Identity = Identity()
+    mqtt: Settings = Settings()
+    """Where the events of jobs are mirrored to."""
 
 
 def load_config(paths: Paths) -> Config:
@@ -152,6 +157,29 @@ def load_config(paths: Paths) -> Config:
         return msgspec.convert(document.unwrap(), Config)
     except msgspec.ValidationError as error:
         raise BadConfiguration(path=paths.config, reason=error) from error
+
+
+def load_broker(paths: Paths) -> Broker | None:
+    """Return the broker that the environment or config.toml names, if one does. Raises BadBroker, BadConfiguration."""
+    found = chosen(os.environ, load_config(paths).mqtt)
+    folder = Path.cwd() if os.environ.get("MQTT_BROKER") else paths.home
+    return _anchored(found.settings, folder) if found else None
+
+
+def read_broker(path: Path) -> Broker:
+    """Return the broker that a job's own block names: a file with what ``[mqtt]`` may have. Raises BadConfiguration."""
+    try:
+        settings = msgspec.convert(tomlkit.parse(path.read_text()).unwrap(), Settings)
+        return _anchored(settings, path.absolute().parent)
+    except (TOMLKitError, OSError, UnicodeDecodeError, msgspec.ValidationError, BadBroker) as error:
+        raise BadConfiguration(path=path, reason=str(error).removesuffix(".")) from error
+
+
+def _anchored(settings: Settings, folder: Path) -> Broker:
+    """Return the broker, its files named from the root: the agent has another working folder. Raises BadBroker."""
+    names = {name: getattr(settings, name) for name in ("ca_certs", "certfile", "keyfile")}
+    files = {name: str(folder / Path(file).expanduser()) for name, file in names.items() if file}
+    return broker(msgspec.structs.replace(settings, **files))
 
 
 def load_alias(paths: Paths) -> str:

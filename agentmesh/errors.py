@@ -89,6 +89,70 @@ class UnknownMessage(AgentmeshError):
     exit_code = 2
 
 
+class BadEvent(AgentmeshError):
+    """The event isn't accepted: {reason}."""
+
+
+class UnknownJob(AgentmeshError):
+    """No one job has an id that ends with {id!r}: {found} do. See `agentmesh job list --all`."""
+
+    exit_code = 2
+
+
+class ForeignJob(AgentmeshError):
+    """The home of {id} is {home}: run the command there."""
+
+    exit_code = 1
+
+
+class BadReview(AgentmeshError):
+    """The review {id} can't be changed: {reason}. See `agentmesh review show {id}`."""
+
+    exit_code = 1
+
+
+class UnknownReview(AgentmeshError):
+    """No one review of this host {which}: {found}. See `agentmesh review list`."""
+
+    exit_code = 2
+
+
+class BadDiff(AgentmeshError):
+    """The diff {diff} can't be read in {folder}: {reason}. Name a file, or commits that git knows there."""
+
+    exit_code = 1
+
+
+class BrokenChain(AgentmeshError):
+    """Line {line} of {path} isn't what was written: {reason}."""
+
+
+class BadBroker(AgentmeshError):
+    """The MQTT broker's settings can't be used: {reason}."""
+
+    exit_code = 1
+
+
+class NoBroker(AgentmeshError):
+    """No MQTT broker is configured. Set MQTT_BROKER, or broker in [mqtt] of config.toml."""
+
+    exit_code = 1
+
+
+class BrokerFailed(AgentmeshError):
+    """The MQTT broker {broker} can't be used: {reason}."""
+
+
+class BrokerDenied(BrokerFailed):
+    """The MQTT broker {broker} denies it: {reason}."""
+
+    exit_code = 6
+
+
+class EventRejected(BrokerFailed):
+    """The MQTT broker {broker} doesn't take this event: {reason}."""
+
+
 class NotInPane(AgentmeshError):
     """Only a registered pane can be identified, and the command doesn't run in one. Run it inside tmux."""
 
@@ -109,6 +173,10 @@ class PaneReplaced(AgentmeshError):
 
 class Unreachable(AgentmeshError):
     """{host} can't be reached: {reason}."""
+
+
+class TooOld(Unreachable):
+    """{host} can't be asked: its agentmesh is too old for jobs. Upgrade it there."""
 
 
 class NotAdmitted(Unreachable):

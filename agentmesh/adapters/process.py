@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -98,6 +99,28 @@ def _parent(pid: int) -> int:
         return process.parent if process else 0
     status = _read_file(f"/proc/{pid}/stat")
     return int(status.rpartition(b")")[2].split()[1]) if status else 0
+
+
+def started(pid: int) -> str:
+    """Return when a process began, in the system's own terms, which no other process of that number has; or nothing.
+
+    Nothing is what there is of a process that has ended, though its parent may not have asked for its end yet.
+    """
+    if sys.platform != "linux":
+        command = ["ps", "-o", "state=,lstart=", "-p", str(pid)]
+        listing = subprocess.run(command, capture_output=True, text=True, check=False)
+        state, _, began = listing.stdout.strip().partition(" ")
+        return "" if state.startswith("Z") else began.strip()
+    # proc(5): after "pid (comm)" the state is the third field, and the start, in ticks since the boot, the 22nd.
+    fields = _read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    if not fields or fields[0] in {b"Z", b"X"}:
+        return ""
+    return f"{_boot()} {int(fields[19])}"
+
+
+@cache
+def _boot() -> str:
+    return _read_file("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
 def openers(file: Path) -> list[int]:

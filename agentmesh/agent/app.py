@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
-from agentmesh.adapters import files, ipc, keys, ssh
+from agentmesh.adapters import files, ipc, keys, mounts, ssh
 from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent import waking
@@ -16,24 +16,33 @@ from agentmesh.agent.control import Control
 from agentmesh.agent.directory import Directory
 from agentmesh.agent.dropping import Dropping
 from agentmesh.agent.drops import Drops
+from agentmesh.agent.errands import Errands
+from agentmesh.agent.handover import Handover
 from agentmesh.agent.identities import Identities
 from agentmesh.agent.inspection import Inspection
+from agentmesh.agent.jobs import Jobs
 from agentmesh.agent.launchers import write_launchers
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
 from agentmesh.agent.mail import Mail
 from agentmesh.agent.membership import Membership
+from agentmesh.agent.mirrors import Mirrors
 from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.reporting import Reporting
+from agentmesh.agent.reports import Reports
+from agentmesh.agent.review_desk import ReviewDesk
+from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
+from agentmesh.agent.submitting import Submitting
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Turns
 from agentmesh.agent.typist import Typist
 from agentmesh.agent.view import Keeper
+from agentmesh.agent.workers import Workers
 from agentmesh.build import code_digest
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers, load_profiles
 from agentmesh.errors import AlreadyRunning, BadConfiguration
@@ -55,6 +64,12 @@ class Agent(msgspec.Struct, frozen=True):
     postman: Postman
     control: Control
     reporting: Reporting
+    jobs: Jobs
+    reports: Reports
+    errands: Errands
+    workers: Workers
+    mirrors: Mirrors
+    reviews: Reviews
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -69,7 +84,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
     prepare(paths)
     config, alias, peers, profiles = load_config(paths), load_alias(paths), load_peers(paths), load_profiles(paths)
     stopping = asyncio.Event()
-    async with open_database(paths.database) as database, Tasks() as tasks:
+    on_network = bool(await asyncio.to_thread(mounts.network_kind, paths.home))
+    async with open_database(paths.database, on_network=on_network) as database, Tasks() as tasks:
         authorized = AuthorizedKeys(paths.sshd_keys, paths.authorized_keys)
         required = config.identity.require_pinned
         identities = Identities(alias, keys.HostKey(paths.key), authorized, require_pinned=required)
@@ -81,16 +97,25 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         turns = Turns(paths.pane_locks, database, replica, scanner, typist)
         queues = PaneQueues(config.queue, database, turns, tasks)
         postman = Postman(alias, database, replica, queues, drops, tasks)
-        links = Links(alias, replica, postman, tasks, identities)
+        jobs = Jobs(alias, paths.jobs, database, replica)
+        reports = Reports(database, tasks)
+        errands = Errands(database, jobs, reports, tasks)
+        mirrors = Mirrors(alias, paths, database, jobs, tasks)
+        links = reports.road = Links(alias, replica, postman, errands, tasks, identities)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)
         dropping = Dropping(alias, drops, links, paths.input, config.drops.largest)
         sending = Sending(replica, directory, postman, links, dropping)
+        workers = errands.workers = Workers(database, scanner, tasks)
+        errands.directory, errands.submitting = directory, Submitting(jobs, directory, sending.run)
+        handover = Handover(database, postman, dropping, links)
+        reviews = Reviews(paths.reviews, database, jobs, handover, links.wait_for_link, tasks)
+        review_desk = ReviewDesk(alias, reviews, directory, errands)
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
         inspection = Inspection(alias, directory, scanner, typist)
-        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman)
+        reporting = Reporting(paths, alias, replica, scanner, links, about_peers, postman, mirrors)
         commands = {
             "notify-pane": sending.run,
             "inbox": mail.inbox,
@@ -98,12 +123,30 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
             "capture": inspection.capture,
             "peers": about_peers.run,
             "status": reporting.status,
+            "job": errands.run,
+            "review": review_desk.run,
         }
         control = Control(paths, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
             await scanner.scan()
             yield Agent(
-                config, replica, drops, scanner, links, membership, postman, control, reporting, tasks, stopping
+                config,
+                replica,
+                drops,
+                scanner,
+                links,
+                membership,
+                postman,
+                control,
+                reporting,
+                jobs,
+                reports,
+                errands,
+                workers,
+                mirrors,
+                reviews,
+                tasks,
+                stopping,
             )
         finally:
             scanner.close()
@@ -139,6 +182,8 @@ async def run(paths: Paths) -> None:
         except BlockingIOError as error:
             raise AlreadyRunning(home=paths.home) from error
         life.enter_context(log.writing(paths.log))
+        if kind := await asyncio.to_thread(mounts.network_kind, paths.home):
+            log.warning("the home is on a network file system: see agentmesh doctor", home=paths.home, kind=kind)
         for left_by_a_crash in paths.buffers.iterdir():
             left_by_a_crash.unlink()
         agent = await life.enter_async_context(assembled(paths, new_epoch=True))
@@ -148,6 +193,10 @@ async def run(paths: Paths) -> None:
             loop.add_signal_handler(number, agent.stopping.set)
         # What an earlier run has left goes first: before a command or a peer can bring anything.
         await agent.postman.recover(agent.links)
+        await agent.jobs.recover()
+        await agent.reports.recover()
+        await agent.workers.recover()
+        await agent.mirrors.start()
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
         agent.tasks.start_supervised("watch the settings", agent.membership.keep_watching(dials=True))
@@ -155,6 +204,10 @@ async def run(paths: Paths) -> None:
         agent.tasks.start("summarise", agent.links.gossip.keep_summarising(agent.config.sync.interval))
         agent.tasks.start("check links", agent.links.vigil.keep_checking())
         agent.tasks.start("notice sleep", waking.keep_noticing(agent.links.wake))
+        agent.tasks.start_supervised("write records", agent.jobs.records.recover())
+        agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
+        agent.tasks.start_supervised("watch workers", agent.workers.keep_watching(agent.errands.say_lost))
+        agent.tasks.start_supervised("take reviews on", agent.reviews.keep_going())
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))

@@ -28,8 +28,11 @@ from agentmesh.core.session import (
     Close,
     Command,
     Compare,
+    Gossip,
     Greet,
+    Handle,
     Learn,
+    Mail,
     Part,
     Record,
     Send,
@@ -38,7 +41,7 @@ from agentmesh.core.session import (
     Visit,
     Weigh,
 )
-from agentmesh.core.wire import Bye, Frame, Hello, ReceiptNews
+from agentmesh.core.wire import Bye, Frame, Hello, JobFrame, ReceiptNews
 from agentmesh.errors import AgentmeshError, LinkRefused, ProtocolError, Unreachable
 
 BYE_SECONDS = 1.0
@@ -67,6 +70,16 @@ class Mailroom(Protocol):
         """Receive a file on a conversation of its own."""
 
 
+class Errands(Protocol):
+    """Who handles what is said of jobs."""
+
+    async def handle(self, frame: JobFrame, origin: Origin) -> None:
+        """Do what a peer asks or tells about a job, and answer it. Returns when that is done, or may wait."""
+
+    def link_lost(self, host: str) -> None:
+        """Learn that a link to a host has ended, and with it what was on its way."""
+
+
 class Reply(Protocol):
     """The way back to the peer that sent a message."""
 
@@ -82,12 +95,20 @@ class Conversations:
     """Holds every conversation of this host to its end."""
 
     def __init__(
-        self, alias: str, ways: Ways, mailroom: Mailroom, tasks: Tasks, identities: Identities, send: SendFrame
+        self,
+        alias: str,
+        ways: Ways,
+        mailroom: Mailroom,
+        errands: Errands,
+        tasks: Tasks,
+        identities: Identities,
+        send: SendFrame,
     ) -> None:
         self._alias = alias
         self._identities = identities
         self._ways = ways
         self._mailroom = mailroom
+        self._errands = errands
         self._tasks = tasks
         self._send = send
         self._callers = Callers()
@@ -244,6 +265,8 @@ class Conversations:
                 await self._gossip(command)
             case Accept() | TakeBack() | Record():
                 await self._handle_mail(command, link)
+            case Handle(frame, origin):
+                await self._work("a job", partial(self._errands.handle, frame, origin), link)
             case Send(frame):
                 with suppress(ConnectionError):
                     await link.send(frame)
@@ -258,7 +281,7 @@ class Conversations:
             case _:
                 assert_never(command)
 
-    async def _gossip(self, command: Learn | Compare | Chart | Weigh) -> None:
+    async def _gossip(self, command: Gossip) -> None:
         match command:
             case Learn(part, source, seal):
                 await self._ways.gossip.learn(part, source, seal)
@@ -271,7 +294,7 @@ class Conversations:
             case Weigh(host, held):
                 self._ways.gossip.weigh(host, held)
 
-    async def _handle_mail(self, command: Accept | TakeBack | Record, link: Link) -> None:
+    async def _handle_mail(self, command: Mail, link: Link) -> None:
         match command:
             case Accept(message, patience, origin):
                 accept = partial(self._mailroom.accept, message, patience, self._reply(link), origin)

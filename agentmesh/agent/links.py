@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agentmesh.adapters import ssh
-from agentmesh.agent.conversations import Conversations, Mailroom
+from agentmesh.agent.conversations import Conversations, Errands, Mailroom
 from agentmesh.agent.dialling import Dialler, PeerStatus
 from agentmesh.agent.gate import Gate
 from agentmesh.agent.gossip import Gossip
@@ -34,7 +34,15 @@ IDLE = "a link is made when there is something to send"
 class Links:
     """All conversations of this host with others."""
 
-    def __init__(self, alias: str, replica: Replica, mailroom: Mailroom, tasks: Tasks, identities: Identities) -> None:
+    def __init__(
+        self,
+        alias: str,
+        replica: Replica,
+        mailroom: Mailroom,
+        errands: Errands,
+        tasks: Tasks,
+        identities: Identities,
+    ) -> None:
         self._alias = alias
         self._key = identities.key.path
         self._tasks = tasks
@@ -47,8 +55,9 @@ class Links:
         self.on_change: Callable[[], None] = lambda: None
         """Told before everything is looked at again."""
         self._mailroom = mailroom
+        self._errands = errands
         self._ways = Ways(alias, replica, tasks, self._lose)
-        self._conversations = Conversations(alias, self._ways, mailroom, tasks, identities, self.send)
+        self._conversations = Conversations(alias, self._ways, mailroom, errands, tasks, identities, self.send)
         self._openings = self._conversations.openings
         self._reaching = Reaching(self._ways, self._conversations, tasks, self._dialled)
         self.vigil = Vigil(self._ways, tasks)
@@ -236,6 +245,7 @@ class Links:
     def _lose(self, link: Link) -> None:
         """Ask again for what was on its way over a link; dial, if the other side had dialled it."""
         self._mailroom.link_lost(link.host)
+        self._errands.link_lost(link.host)
         dialler = self._diallers.get(link.host)
         if link.via or dialler is None or self._ways.has_link(link.host):
             return

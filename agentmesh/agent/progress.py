@@ -32,7 +32,7 @@ class Step:
 class Progress:
     """The steps that are under way, and the line on the terminal that shows them; without columns nothing is shown."""
 
-    def __init__(self, answer: Answer, columns: int) -> None:
+    def __init__(self, answer: Answer | None = None, columns: int = 0) -> None:
         self._answer = answer
         self._columns = columns
         self._steps: list[Step] = []
@@ -58,7 +58,7 @@ class Progress:
 
     async def _draw(self, line: str = "") -> None:
         """Put a line in place of the last one."""
-        if self._columns and (line or self._width):
+        if self._answer and self._columns and (line or self._width):
             with suppress(ConnectionError):  # the command is gone; what it began goes on
                 await self._answer.write_error(f"\r{line:{self._width}}" + ("" if line else "\r"))
             self._width = len(line)

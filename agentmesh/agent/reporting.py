@@ -11,6 +11,7 @@ from agentmesh.adapters.tmux import socket_folder
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.links import Links
 from agentmesh.agent.log import log
+from agentmesh.agent.mirrors import Mirrors
 from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
@@ -35,6 +36,7 @@ class Reporting:
         links: Links,
         peers: Peers,
         postman: Postman,
+        mirrors: Mirrors,
     ) -> None:
         self._paths = paths
         self._alias = alias
@@ -43,6 +45,7 @@ class Reporting:
         self._links = links
         self._peers = peers
         self._postman = postman
+        self._mirrors = mirrors
         self.listening = ""
         """The address of the agent's own SSH listener; empty without one."""
         self.code = ""
@@ -67,6 +70,7 @@ class Reporting:
             peers=self._peers.standings(),
             waiting=self._postman.waiting,
             outbox=dict(Counter(host for host in unended if host != self._alias)),
+            brokers=await self._mirrors.standings(),
             troubles=list(log.troubles),
         )
         await answer.write_output(as_json(status))

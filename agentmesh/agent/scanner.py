@@ -151,11 +151,14 @@ class Scanner:
         self._pids |= {record.server_pid for record in scan.panes}
         return Listing(server.name, scan.panes)
 
+    def program_of(self, found: process.Process) -> str:
+        """Return which agent program a process is; empty when it is none."""
+        return next((self._programs[name] for name in process.names(found) if name in self._programs), "")
+
     def _programs_in_front(self, listings: list[Listing]) -> dict[int, str]:
         table = process.read_table()
         found = {}
         for pid in {record.pid for listing in listings for record in listing.panes}:
-            known = (name for front in process.in_front(pid, table) for name in process.names(front))
-            if program := next((self._programs[name] for name in known if name in self._programs), None):
+            if program := next(filter(None, map(self.program_of, process.in_front(pid, table))), ""):
                 found[pid] = program
         return found

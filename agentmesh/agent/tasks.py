@@ -56,7 +56,9 @@ class Tasks:
             with supervised("task failed", task=name):
                 await work
 
-        return self.start(name, supervise())
+        task = self.start(name, supervise())
+        task.add_done_callback(lambda _: work.close())  # of a task that is cancelled before it has begun nobody would
+        return task
 
 
 @contextmanager

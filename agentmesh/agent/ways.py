@@ -9,8 +9,8 @@ from agentmesh.agent.link import Link
 from agentmesh.agent.log import log
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.tasks import Tasks
-from agentmesh.core.wire import Frame
-from agentmesh.errors import Unreachable
+from agentmesh.core.wire import Frame, spoken_from
+from agentmesh.errors import TooOld, Unreachable
 
 FIRST_PAUSE_SECONDS = 1.0
 LAST_PAUSE_SECONDS = 60.0
@@ -122,6 +122,9 @@ class Ways:
 
     @staticmethod
     async def _send_over(links: list[Link], host: str, *frames: Frame) -> Link:
+        needed = max(map(spoken_from, frames))
+        if links and all(link.protocol < needed for link in links):
+            raise TooOld(host=host, reason="its agentmesh is too old for jobs; upgrade it there")
         for link in links:
             with suppress(OSError):
                 await link.send(*frames)

@@ -50,6 +50,12 @@ def status(json: bool = typer.Option(False, "--json", help="Print it as JSON, wi
         screen.print(standings(now.peers))
     else:
         screen.print("no peers: `agentmesh peers add ALIAS`")
+    for broker in now.brokers:
+        state = "connected" if broker.is_connected else "[red]not connected[/red]"
+        lacks = f", lacks {broker.waiting} events" if broker.waiting else ""
+        screen.print(f"MQTT broker {escape(broker.broker)}: {state}{lacks}")
+        if broker.reason:
+            screen.print(f"[red]{escape(broker.reason)}[/red]")
     for trouble in now.troubles:
         screen.print(f"[yellow]{ago(trouble.time)} ago: {escape(trouble.text)}[/yellow]")
 

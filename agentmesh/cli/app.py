@@ -7,15 +7,18 @@ import typer
 from agentmesh import __version__
 from agentmesh.cli import (
     agent,
+    broker,
     completion,
     demo,
     doctor,
     guide,
     install,
+    job,
     log,
     mail,
     peers,
     registry,
+    review,
     setup,
     wire,
 )
@@ -54,8 +57,9 @@ def serve_wire(
     raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, peers, mail, log, install, setup, guide, doctor, demo, completion):
+for module in (agent, registry, peers, mail, job, review, log, install, setup, guide, doctor, demo, completion):
     module.add_to(commands)
+broker.add_to(job.job)
 
 
 def app() -> None:

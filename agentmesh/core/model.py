@@ -128,7 +128,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     host: str = ""
     """The host that sent it; empty for this one."""
     identity: str = ""
-    """``pinned``, ``host key`` or ``claimed``: see core/identity.py."""
+    """``pinned``, ``host key`` or ``claimed``: see core/identity.py; ``mqtt``: over a broker of that name."""
     via: str = ""
     """The host that relayed it; empty when it came directly."""
 

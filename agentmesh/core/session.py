@@ -14,8 +14,13 @@ from agentmesh.core.wire import (
     Held,
     Hello,
     Invite,
+    JobAnswer,
+    JobFrame,
+    JobRequest,
     Ping,
     ReceiptNews,
+    Report,
+    Reported,
     SliceNews,
     Summary,
     Withdraw,
@@ -95,6 +100,13 @@ class Record(msgspec.Struct, frozen=True):
     receipt: Receipt
 
 
+class Handle(msgspec.Struct, frozen=True):
+    """Do what a peer asks or tells about a job."""
+
+    frame: JobFrame
+    origin: Origin
+
+
 class Visit(msgspec.Struct, frozen=True):
     """Open a conversation on the connection to the peer, and begin it with its ticket."""
 
@@ -116,7 +128,11 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Send | Greet | Learn | Compare | Chart | Weigh | Accept | TakeBack | Record | Visit | Answered | Part | Close
+Gossip = Learn | Compare | Chart | Weigh
+"""What concerns the registry."""
+Mail = Accept | TakeBack | Record
+"""What concerns a message."""
+Command = Send | Greet | Gossip | Mail | Handle | Visit | Answered | Part | Close
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,24 +181,33 @@ def receive(session: Session, frame: Frame) -> tuple[Session, list[Command]]:
         return _greeted(session, frame)
     host = session.peer.host
     match frame:
-        case SliceNews() | Summary() | ContactsNews() | Held() | Invite() if session.via:
-            return session, []
-        case SliceNews(news, seal):
-            return session, [Learn(news, session.origin, seal)]
-        case Summary() as summary:
-            return session, [Compare(host, summary)]
-        case ContactsNews() as news:
-            return session, [Chart(host, news)]
-        case Held() as held:
-            return session, [Weigh(host, held)]
+        case SliceNews() | Summary() | ContactsNews() | Held():
+            return session, [] if session.via else [_of_the_registry(session, host, frame)]
         case Deliver(message, patience):
             return session, [Accept(message, patience, session.origin)]
         case Withdraw(message):
             return session, [TakeBack(message, session.origin)]
         case ReceiptNews(receipt) if receipt.host == host:
             return session, [Record(msgspec.structs.replace(receipt, via=session.via))]
+        case JobRequest() | JobAnswer() | Report() | Reported():
+            return session, [Handle(frame, session.origin)]
+        case Invite() if session.via:
+            return session, []
         case _:
             return session, _of_the_conversation(host, frame)
+
+
+def _of_the_registry(session: Session, host: str, frame: SliceNews | Summary | ContactsNews | Held) -> Gossip:
+    """Return what is to be done about news of slices and links."""
+    match frame:
+        case SliceNews(news, seal):
+            return Learn(news, session.origin, seal)
+        case Summary() as summary:
+            return Compare(host, summary)
+        case ContactsNews() as contacts:
+            return Chart(host, contacts)
+        case Held() as held:
+            return Weigh(host, held)
 
 
 def _of_the_conversation(host: str, frame: Frame) -> list[Command]:

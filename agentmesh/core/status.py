@@ -12,6 +12,18 @@ class Trouble(msgspec.Struct, frozen=True):
     text: str
 
 
+class Mirroring(msgspec.Struct, frozen=True):
+    """How it stands with an MQTT broker that events are mirrored to."""
+
+    broker: str
+    """Its place, ``host:port``."""
+    is_connected: bool
+    waiting: int
+    """Events that it doesn't have yet."""
+    reason: str = ""
+    """Why not, or what is doubtful; empty when all is well."""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How an agent is."""
 
@@ -38,5 +50,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Messages here that have not ended, by the address of their pane."""
     outbox: dict[str, int]
     """Messages of this host for other hosts that have not ended, by host."""
+    brokers: list[Mirroring] = []
+    """The MQTT brokers that events are mirrored to."""
     troubles: list[Trouble]
     """The last warnings and errors since it was started, the newest last."""

@@ -7,12 +7,15 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from agentmesh.core.chain import Entry
+from agentmesh.core.event import Event, JobId
 from agentmesh.core.identity import UNSIGNED, Seal
+from agentmesh.core.job import Job
 from agentmesh.core.model import Contacts, Message, Receipt, Slice, Version
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
-NEWEST_PROTOCOL = 5
+NEWEST_PROTOCOL = 6
 SUMMARIES = 2
 """The protocol from which on summaries are sent, and slices relayed."""
 INVITATIONS = 3
@@ -21,6 +24,8 @@ TUNNELS = 4
 """The protocol from which on what a relay carries is an SSH connection between the two ends."""
 TREES = 5
 """The protocol from which on news may be left to others to pass on, and it is said what is held of them."""
+JOBS = 6
+"""The protocol from which on jobs are asked for, and reported on."""
 LARGEST_FRAME = 1024 * 1024
 """Bytes of kind and body together."""
 MOST_HOSTS = 16_384
@@ -186,6 +191,54 @@ class Held(msgspec.Struct, frozen=True):
     """The versions of their lists of links."""
 
 
+class JobRequest(msgspec.Struct, frozen=True):
+    """The sender asks for a job of the receiver's."""
+
+    KIND: ClassVar[int] = 17
+    ticket: ShortText
+    """Names it in the answer."""
+    job: JobId
+    beyond: Count = 0
+    """How many of its events the sender has."""
+    patience: Annotated[int, msgspec.Meta(ge=0, le=60)] = 0
+    """Seconds that the answer may wait for more of them."""
+
+
+class JobAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The job that was asked for, or why not."""
+
+    KIND: ClassVar[int] = 18
+    ticket: ShortText
+    job: Job | None = None
+    entries: tuple[Entry, ...] = ()
+    """Its events beyond those that the receiver has: the first hundred of them."""
+    token: ShortText = ""
+    """The job's token, for one of those hosts that it is for."""
+    reason: ShortText = ""
+    """Why there is no job."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """An event of a job of the receiver's. Sent again, it is answered, not repeated."""
+
+    KIND: ClassVar[int] = 19
+    event: Event
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """What became of an event: it is on the disk of the job's home, or it was dropped."""
+
+    KIND: ClassVar[int] = 20
+    job: JobId
+    emitter: str
+    seq: Count
+    reason: str = ""
+    """Why it was dropped; empty when it was accepted."""
+
+
+JobFrame = JobRequest | JobAnswer | Report | Reported
+
+
 class _SealedSlice(msgspec.Struct, frozen=True, omit_defaults=True):
     """How news of a slice stands on the wire."""
 
@@ -211,6 +264,7 @@ Frame = (
     | Ping
     | ContactsNews
     | Held
+    | JobFrame
 )
 
 # Append only: these numbers are spoken by other hosts, of other versions.
@@ -233,6 +287,10 @@ _FRAMES: dict[int, type[Frame]] = {
         Ping,
         ContactsNews,
         Held,
+        JobRequest,
+        JobAnswer,
+        Report,
+        Reported,
     )
 }
 _RAW_KIND = Chunk.KIND
@@ -260,6 +318,15 @@ def encode(frame: Frame) -> bytes:
     if length > LARGEST_FRAME:
         raise ProtocolError(reason=f"a frame of {length:,} bytes is larger than {LARGEST_FRAME:,}")
     return length.to_bytes(_LENGTH, "big") + frame.KIND.to_bytes(1, "big") + body
+
+
+def spoken_from(frame: Frame) -> int:
+    """Return the protocol from which on a frame is understood that has to be answered by whoever gets it.
+
+    >>> spoken_from(Ping()), spoken_from(JobRequest("1", "hub-00112233aabbccdd"))
+    (1, 6)
+    """
+    return JOBS if isinstance(frame, JobFrame) else OLDEST_PROTOCOL
 
 
 def slice_text(part: Slice) -> bytes:

@@ -20,6 +20,25 @@ def check_agent(answer: Status | Silent | None) -> Finding:
             return ok("agent", f"agentmesh {answer.version} runs, pid {answer.pid}")
 
 
+def check_brokers(answer: Status) -> list[Finding]:
+    """See that the MQTT brokers that events are mirrored to have them."""
+    findings = []
+    for broker in answer.brokers:
+        name = f"broker {broker.broker}"
+        if not broker.is_connected:
+            seen = broker.reason or "it is being connected"
+            findings.append(
+                broken(name, seen, f"{broker.waiting} events wait for it; see the reason, then: agentmesh log")
+            )
+        elif broker.reason:
+            findings.append(
+                warning(name, broker.reason, "use a broker that speaks MQTT 5, or let us read what we write")
+            )
+        else:
+            findings.append(ok(name, "connected"))
+    return findings
+
+
 def check_socket(answer: Status | Silent | None, paths: Paths) -> Finding:
     """See that no socket is left of an agent that has crashed."""
     shown = shown_path(paths.socket)

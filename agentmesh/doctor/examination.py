@@ -7,6 +7,7 @@ from itertools import chain
 
 from agentmesh.adapters.authorized_keys import AuthorizedKeys
 from agentmesh.adapters.keys import HostKey
+from agentmesh.adapters.mounts import read_mounts
 from agentmesh.agent.identities import Identities
 from agentmesh.config import Config, Paths, load_alias, load_config, load_peers
 from agentmesh.core.finding import Finding, Health, broken
@@ -26,7 +27,7 @@ async def examine(paths: Paths) -> list[Finding]:
         asyncio.to_thread(tmux.check_version),
         tmux.check_hooks(config.tmux.servers, paths),
         asyncio.to_thread(_check_services, paths, config),
-        asyncio.to_thread(home.read_mounts),
+        asyncio.to_thread(read_mounts),
         _check_peers(paths, config, answer.peers if isinstance(answer, Status) else []),
     )
     return [
@@ -34,7 +35,7 @@ async def examine(paths: Paths) -> list[Finding]:
         *hooks,
         agent.check_agent(answer),
         agent.check_socket(answer, paths),
-        *([tmux.check_folder(answer)] if isinstance(answer, Status) else []),
+        *([tmux.check_folder(answer), *agent.check_brokers(answer)] if isinstance(answer, Status) else []),
         home.check_settings(paths),
         home.check_modes(paths),
         home.check_disk(paths, mounts),

@@ -1,20 +1,17 @@
 """Check our home on the disk: the settings, who may read it, where it lies, what is known of the mesh."""
 
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from agentmesh.adapters.files import shown_path
-from agentmesh.config import Paths, load_alias, load_config, load_peers, load_profiles
+from agentmesh.config import Paths, load_alias, load_broker, load_config, load_peers, load_profiles
 from agentmesh.core.filesystem import is_on_network, kind_of
 from agentmesh.core.finding import Finding, broken, ok, warning
-from agentmesh.errors import BadConfiguration
+from agentmesh.errors import BadBroker, BadConfiguration
 
 SEEN_BY_OTHERS = 0o077
 WRITTEN_BY_OTHERS = 0o022
-_MOUNTS = Path("/proc/self/mountinfo")
 
 
 def check_settings(paths: Paths) -> Finding:
@@ -24,6 +21,11 @@ def check_settings(paths: Paths) -> Finding:
         load_config(paths)
         load_peers(paths)
         load_profiles(paths)
+        load_broker(paths)
+    except BadBroker as error:
+        return broken(
+            "settings", str(error), "correct [mqtt] in config.toml, or the MQTT_ variables of the environment"
+        )
     except BadConfiguration as error:
         return broken("settings", str(error), f"correct {error.facts['path']}")
     return ok("settings", f"this host is {alias}")
@@ -66,18 +68,10 @@ def check_disk(paths: Paths, mounts: str) -> Finding:
     kind = kind_of(str(paths.home.resolve()), mounts)
     if is_on_network(kind):
         remedy = "keep it on a disk of this machine: set AGENTMESH_HOME there, for the agent and your shells"
-        return warning("disk", f"{shown_path(paths.home)} is on a network file system ({kind})", remedy)
+        seen = f"{shown_path(paths.home)} is on a network file system ({kind}): the database is slower, its locks are"
+        return warning("disk", f"{seen} only as good as that system's", remedy)
     known = kind or "its kind is not known"
     return ok("disk", f"{shown_path(paths.home)} is on a file system of this machine ({known})")
-
-
-def read_mounts() -> str:
-    """Return what the system says is mounted where; nothing where it doesn't say."""
-    if _MOUNTS.exists():
-        return _MOUNTS.read_text(errors="replace")
-    if sys.platform != "darwin":
-        return ""
-    return subprocess.run(["/sbin/mount"], capture_output=True, text=True, timeout=5, check=False).stdout
 
 
 def check_registry(paths: Paths) -> Finding:

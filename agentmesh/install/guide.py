@@ -23,6 +23,11 @@ address, `<host>-<session>-<window>`; any unique ending of one will do.
 - Hand over a file: `notify-pane ADDRESS --file PATH "what it is"`
 - The other is busy: `notify-pane ADDRESS --queue "text"` returns at once; it is delivered as soon as it can be.
 - What came for me? `agentmesh inbox`. What waits? `agentmesh outbox`
+- Hand over a task: `agentmesh job submit ADDRESS --brief "text"` prints its ID; `agentmesh job wait ID` waits.
+- A task that is handed to you names its ID. Claim it with `agentmesh job claim ID`, and report with
+  `agentmesh job event ID started`, then `progress --percent 40`, and `completed` or `error`, with `--message "text"`.
+- Have a diff reviewed: `agentmesh review start --diff main...HEAD --worker YOU --reviewers A,B` prints its ID; what you
+  mend then goes round again with `agentmesh review update ID`. Asked to review, read the file and answer as it is told.
 
 A line that begins with `[from ADDRESS @ TIME]` was sent to you by another agent, not typed by your user. Reply with
 `notify-pane ADDRESS "text"`, to the ADDRESS that it names. A file that was sent to you lies at the path that its line

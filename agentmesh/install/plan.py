@@ -18,7 +18,17 @@ from agentmesh.install.system import Services, System
 from agentmesh.install.takeover import plan_takeover
 from agentmesh.install.tmux import plan_tmux, plan_unload
 
-_PRECIOUS = ("mesh.db", "mesh.db-wal", "mesh.db-shm", "mesh.db-journal", "key", "key.pub", "authorized_keys")
+_PRECIOUS = (
+    "mesh.db",
+    "mesh.db-wal",
+    "mesh.db-shm",
+    "mesh.db-journal",
+    "key",
+    "key.pub",
+    "authorized_keys",
+    "jobs",
+    "reviews",
+)
 """Messages and keys, which no second installation brings back."""
 _SETTINGS = ("peers.conf", "self.conf", "config.toml", "profiles")
 

@@ -44,11 +44,11 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, journal: str) -> sqlite3.Connection:
     path.touch(mode=0o600)
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
-        _use_write_ahead_log(connection)
+        _use_journal(connection, journal)
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
     except sqlite3.Error:
@@ -57,12 +57,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+def _use_journal(connection: sqlite3.Connection, mode: str) -> None:
     """Switch the journal's mode, for good. SQLite itself doesn't wait for another process that does the same."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {mode}")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
@@ -72,12 +72,15 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 
 @asynccontextmanager
-async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open the database, made or migrated as needed. Raises StoreFailed."""
+async def open_database(path: Path, *, on_network: bool = False) -> AsyncIterator[Database]:
+    """Open the database, made or migrated as needed. Raises StoreFailed.
+
+    On a network file system there is no shared memory for a write-ahead log (sqlite.org/wal.html, section 1).
+    """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="database") as thread:
         loop = asyncio.get_running_loop()
         try:
-            connection = await loop.run_in_executor(thread, _connect, path)
+            connection = await loop.run_in_executor(thread, _connect, path, "DELETE" if on_network else "WAL")
         except (sqlite3.Error, OSError) as error:
             raise StoreFailed(path=path, reason=error) from error
         try:

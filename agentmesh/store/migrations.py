@@ -32,6 +32,68 @@ MIGRATIONS = (
     ALTER TABLE slices ADD COLUMN signature TEXT NOT NULL DEFAULT '';
     ALTER TABLE inbox ADD COLUMN origin BLOB NOT NULL DEFAULT '{}';
     """,
+    """
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        token TEXT NOT NULL,
+        job BLOB NOT NULL,
+        is_shown INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX jobs_by_state ON jobs (state);
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        job TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        event BLOB NOT NULL,
+        received INTEGER NOT NULL,
+        origin BLOB NOT NULL,
+        UNIQUE (job, sender, seq)
+    ) STRICT;
+    CREATE TABLE dropped (job TEXT NOT NULL, dropped BLOB NOT NULL) STRICT;
+    CREATE INDEX dropped_by_job ON dropped (job);
+    CREATE TABLE unsent (job TEXT PRIMARY KEY) STRICT;
+    CREATE TABLE briefs (job TEXT NOT NULL, message TEXT NOT NULL, receipt BLOB NOT NULL) STRICT;
+    CREATE INDEX briefs_by_job ON briefs (job);
+    CREATE TABLE seqs (job TEXT NOT NULL, sender TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (job, sender)) STRICT;
+    CREATE TABLE grants (job TEXT PRIMARY KEY, token TEXT NOT NULL) STRICT;
+    CREATE TABLE workers (
+        job TEXT PRIMARY KEY,
+        sender TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        started TEXT NOT NULL,
+        program TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE reports (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        home TEXT NOT NULL,
+        job TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        event BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX reports_by_home ON reports (home);
+    """,
+    """
+    CREATE TABLE mirrors (broker TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+    CREATE TABLE retained (
+        broker TEXT NOT NULL,
+        job TEXT NOT NULL,
+        event BLOB NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (broker, job)
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE reviews (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        is_settled INTEGER NOT NULL,
+        review BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX reviews_by_need ON reviews (is_settled);
+    """,
 )
 
 

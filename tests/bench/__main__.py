@@ -9,7 +9,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import chart, deliveries, drops, growth, renames, screens, simulated, stopwatch, table, throughput
+from tests.bench import (
+    chart,
+    deliveries,
+    drops,
+    events,
+    events_over_mqtt,
+    growth,
+    renames,
+    screens,
+    simulated,
+    stopwatch,
+    table,
+    throughput,
+)
 from tests.bench.figure import Figure, Spread
 from tests.bench.scene import Scene, two_hosts
 from tests.e2e.hosts import Host, obstacle
@@ -69,6 +82,20 @@ def _renames() -> bool:
     return not any(line.endswith("NO") for line in lines)
 
 
+def _jobs() -> bool:
+    _show(*table.heading())
+    with two_hosts() as scene:
+        name = "ssh true"
+        course = [["ssh", "-S", scene.control, scene.there.name, "true"]]
+        ssh = _measured(scene.here, Figure(name=name, course=course, baselines=[], warm_ups=3, rounds=100))[name]
+        lines = []
+        for line in events.present(scene, ssh):
+            lines.append(line)
+            _show(line)
+    _show("")
+    return not any(line.endswith("NO") for line in lines)
+
+
 def _simulated() -> bool:
     for line in simulated.rows():
         _show(line)
@@ -91,15 +118,23 @@ def _growth() -> bool:
     return len(grown) == len(growth.SIZES) and grown[-1].change_most <= growth.TARGET_SECONDS
 
 
+def _events_over_mqtt() -> bool:
+    for line in events_over_mqtt.rows():
+        _show(line)
+    return True
+
+
 FIGURES: dict[str, Callable[[], bool]] = {
     "screens": _screens,
     "messages": _messages,
     "renames": _renames,
+    "jobs": _jobs,
     "simulated": _simulated,
     "growth": _growth,
+    "events-over-mqtt": _events_over_mqtt,
 }
 """By name; each measures, prints, and returns whether its targets are reached."""
-IN_NAMESPACES = {"messages", "renames", "growth"}
+IN_NAMESPACES = {"messages", "renames", "jobs", "growth"}
 
 
 def _present(scene: Scene, figure: Figure, prove: Callable[[], None]) -> bool:

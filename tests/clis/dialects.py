@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
@@ -17,6 +18,10 @@ class Asked(NamedTuple):
     is_result: bool
     """The newest thing in it is what a tool has said."""
     streams: bool
+    told: list[str]
+    """All that the user and the tools have said, in its order."""
+    calls: list[str]
+    """The arguments of each tool that the model has called, as JSON."""
 
 
 class Call(NamedTuple):
@@ -28,6 +33,8 @@ class Call(NamedTuple):
 
 Part = str | Call
 Parts = Iterable[Part]
+_NUMBERS = count(1)
+"""No two calls of a conversation bear the same."""
 Events = Iterator[tuple[str, Json | str]]
 
 
@@ -45,6 +52,15 @@ def _texts(content: object) -> list[str]:
     return [block["text"] for block in content if block.get("text")] if isinstance(content, list) else []
 
 
+def _told(content: object) -> list[str]:
+    """Return the texts of what somebody said, be they in a tool's result."""
+    if isinstance(content, list):
+        return [text for block in content for text in _told(block)]
+    if isinstance(content, dict):
+        return [text for key in ("text", "content", "output", "response") for text in _told(content.get(key))]
+    return [content] if isinstance(content, str) else []
+
+
 def _turns(messages: Iterable[Json], texts: Callable[[Json], list[str]]) -> list[list[str]]:
     return [turn for message in messages if message.get("role") == "user" and (turn := texts(message))]
 
@@ -54,11 +70,14 @@ def _turns(messages: Iterable[Json], texts: Callable[[Json], list[str]]) -> list
 
 def _read_anthropic(body: Json) -> Asked:
     last = body["messages"][-1]["content"]
+    blocks = [block for each in body["messages"] if isinstance(each["content"], list) for block in each["content"]]
     return Asked(
         turns=_turns(body["messages"], lambda message: _texts(message["content"])),
         tools={tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools", [])},
         is_result=isinstance(last, list) and any(block["type"] == "tool_result" for block in last),
         streams=body.get("stream", False),
+        told=_told([message for message in body["messages"] if message["role"] == "user"]),
+        calls=[json.dumps(block["input"]) for block in blocks if block["type"] == "tool_use"],
     )
 
 
@@ -80,7 +99,7 @@ def _stream_anthropic(parts: Parts) -> Events:
     for index, part in enumerate(parts):
         if isinstance(part, Call):
             reason = "tool_use"
-            block: Json = {"type": "tool_use", "id": f"toolu_{index}", "name": part.tool, "input": {}}
+            block: Json = {"type": "tool_use", "id": f"toolu_{next(_NUMBERS)}", "name": part.tool, "input": {}}
             delta: Json = {"type": "input_json_delta", "partial_json": json.dumps(part.arguments)}
         else:
             block = {"type": "text", "text": ""}
@@ -103,6 +122,10 @@ def _read_chat(body: Json) -> Asked:
         tools={function["name"]: function.get("parameters", {}) for function in functions},
         is_result=body["messages"][-1]["role"] == "tool",
         streams=body.get("stream", False),
+        told=_told([message for message in body["messages"] if message["role"] in {"user", "tool"}]),
+        calls=[
+            call["function"]["arguments"] for message in body["messages"] for call in message.get("tool_calls") or []
+        ],
     )
 
 
@@ -119,11 +142,11 @@ def _chunk(delta: Json, reason: str | None = None) -> Json:
 def _stream_chat(parts: Parts) -> Events:
     yield "", _chunk({"role": "assistant", "content": ""})
     reason = "stop"
-    for index, part in enumerate(parts):
+    for part in parts:
         if isinstance(part, Call):
             reason = "tool_calls"
             function = {"name": part.tool, "arguments": json.dumps(part.arguments)}
-            call = {"index": 0, "id": f"call_{index}", "type": "function", "function": function}
+            call = {"index": 0, "id": f"call_{next(_NUMBERS)}", "type": "function", "function": function}
             yield "", _chunk({"tool_calls": [call]})
         else:
             yield "", _chunk({"content": part})
@@ -150,6 +173,8 @@ def _read_responses(body: Json) -> Asked:
         tools={function["name"]: function.get("parameters", {}) for function in functions},
         is_result=body["input"][-1].get("type", "").endswith("_output"),
         streams=body.get("stream", False),
+        told=_told([item for item in body["input"] if item.get("role", "user") == "user"]),
+        calls=[item["arguments"] for item in body["input"] if item.get("type") == "function_call"],
     )
 
 
@@ -176,7 +201,14 @@ def _stream_responses(parts: Parts) -> Events:
     for part in parts:
         if isinstance(part, Call):
             arguments = json.dumps(part.arguments)
-            items.append({"type": "function_call", "call_id": "call_1", "name": part.tool, "arguments": arguments})
+            items.append(
+                {
+                    "type": "function_call",
+                    "call_id": f"call_{next(_NUMBERS)}",
+                    "name": part.tool,
+                    "arguments": arguments,
+                }
+            )
             continue
         if not said:
             yield "response.output_item.added", {"type": "response.output_item.added", "item": _spoken("")}
@@ -193,12 +225,15 @@ def _stream_responses(parts: Parts) -> Events:
 
 
 def _read_gemini(body: Json) -> Asked:
+    parts = [part for message in body["contents"] for part in message["parts"]]
     declared = [item for tool in body.get("tools", []) for item in tool.get("functionDeclarations", [])]
     return Asked(
         turns=_turns(body["contents"], lambda message: _texts(message["parts"])),
         tools={item["name"]: item.get("parametersJsonSchema") or item.get("parameters", {}) for item in declared},
         is_result=any("functionResponse" in part for part in body["contents"][-1]["parts"]),
         streams=True,
+        told=_told([part.get("functionResponse", part) for part in parts]),
+        calls=[json.dumps(part["functionCall"]["args"]) for part in parts if "functionCall" in part],
     )
 
 
@@ -231,14 +266,16 @@ DIALECTS = {
 """By the end of the request's path."""
 
 
-def example_call(schema: Json, command: str) -> Json:
+def example_call(schema: Json, command: str, *, escalates: bool = True) -> Json:
     """Return the least arguments that a tool's JSON schema allows, with a shell command where one is asked for.
+
+    Where a sandbox can be left, it is, unless nothing ``escalates``.
 
     >>> example_call({"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}, "ls")
     {'command': 'ls'}
     """
     # Codex asks a person only when the model says that its sandbox has to be left.
-    wanted = {*schema.get("required", []), "sandbox_permissions", "justification"}
+    wanted = {*schema.get("required", []), *(("sandbox_permissions", "justification") if escalates else ())}
     return {key: _example(value, command, key) for key, value in schema.get("properties", {}).items() if key in wanted}
 
 

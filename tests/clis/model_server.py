@@ -2,7 +2,7 @@
 
 A program: `python -m tests.clis.model_server FOLDER` listens on `PORT` and writes each request to `FOLDER/requests`, a
 line of JSON each. Words in the user's newest turn say how it answers; a slow answer and an overload go on until
-`FOLDER/hurry` exists.
+`FOLDER/hurry` exists. While `FOLDER/follow` exists, it runs the commands that it is told of instead.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.clis.dialects import DIALECTS, Asked, Call, Dialect, Json, Parts, example_call
+from tests.clis.follower import next_command
 
 PORT = 8930
 MARK = "tool-was-run"
@@ -56,9 +57,13 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self._hurry = folder / "hurry"
+        self._follow = folder / "follow"
 
     def answer(self, asked: Asked) -> Parts:
         """Return the parts of an answer; raise Fails where there is to be none."""
+        if self._follow.exists():
+            command = next_command(asked.told, asked.calls) if asked.tools else ""
+            return self._call(asked, SHELL_TOOLS, command) if command else ["All is done."]
         words = " ".join(asked.turns[-1]) if asked.turns else ""
         if asked.is_result:
             return ["The tool has answered."]
@@ -76,10 +81,11 @@ class Model:
             return [QUOTED_DIALOG]
         return ["Noted."]
 
-    def _call(self, asked: Asked, names: tuple[str, ...]) -> Parts:
+    def _call(self, asked: Asked, names: tuple[str, ...], command: str = "") -> Parts:
         for name in names:
             if name in asked.tools:
-                return [Call(name, example_call(asked.tools[name], COMMAND))]
+                arguments = example_call(asked.tools[name], command or COMMAND, escalates=not command)
+                return [Call(name, arguments)]
         return []
 
     def _slowly(self) -> Iterator[str]:

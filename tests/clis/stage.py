@@ -172,6 +172,10 @@ class Stage:
         else:
             path.unlink(missing_ok=True)
 
+    def follow(self) -> None:
+        """Let the model do from now on what it is told."""
+        self.outside(f"{_SERVED}/follow").touch()
+
     def outside(self, path: str) -> Path:
         """Return the path by which the test itself reads and writes a file of the stage."""
         return self._namespaces.outside(Path(path))

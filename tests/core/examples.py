@@ -4,10 +4,13 @@ import msgspec
 from hypothesis import strategies as st
 
 from agentmesh.core.address import Address
+from agentmesh.core.chain import Entry
 from agentmesh.core.delivery import State
+from agentmesh.core.event import LAST_SEQ, Event, EventType
 from agentmesh.core.identity import Seal
 from agentmesh.core.inventory import PaneRecord
-from agentmesh.core.model import Contacts, Message, Pane, Receipt, Slice, Version
+from agentmesh.core.job import Job, JobState
+from agentmesh.core.model import Contacts, Message, Origin, Pane, Receipt, Slice, Version
 from agentmesh.core.readiness import TtyFacts
 from agentmesh.core.wire import (
     Bye,
@@ -19,11 +22,15 @@ from agentmesh.core.wire import (
     Held,
     Hello,
     Invite,
+    JobAnswer,
+    JobRequest,
     Offer,
     Ping,
     Ready,
     ReceiptNews,
     Refusal,
+    Report,
+    Reported,
     SliceNews,
     Summary,
     Withdraw,
@@ -66,6 +73,25 @@ def a_receipt(number: int = 1, state: State = State.STORED, **changes: object) -
     return msgspec.structs.replace(receipt, **changes)
 
 
+def a_job(**changes: object) -> Job:
+    job = Job(
+        id="hub-00112233aabbccdd",
+        home="hub",
+        submitter="hub-dev-me",
+        to="@all",
+        hosts=("hub",),
+        title="",
+        brief="do it",
+        created=NOW,
+    )
+    return msgspec.structs.replace(job, **changes)
+
+
+def an_event(**changes: object) -> Event:
+    event = Event(job="hub-00112233aabbccdd", seq=1, type=EventType.PROGRESS, time=NOW, sender="w")
+    return msgspec.structs.replace(event, **changes)
+
+
 def every_frame() -> tuple[Frame, ...]:
     """Return a frame of each kind."""
     return (
@@ -85,6 +111,10 @@ def every_frame() -> tuple[Frame, ...]:
         Ping(),
         ContactsNews((Contacts("hub", Version(1, 2, "0"), ("a",)),), {"hub": Version(1, 2, "0")}),
         Held({"hub": Version(1, 2, "0")}, {"a": Version(1, 2, "0")}),
+        JobRequest("0" * 32, "hub-00112233aabbccdd", 3, 30),
+        JobAnswer("0" * 32, a_job(), (Entry(number=1, received=NOW, event=an_event()),), "0" * 64),
+        Report(an_event(hmac_sig="0" * 64)),
+        Reported("hub-00112233aabbccdd", "w", 1, "no"),
     )
 
 
@@ -180,7 +210,37 @@ receipts = st.builds(
     screen=st.lists(texts, max_size=3).map(tuple),
     note=texts,
 )
+jobs = st.sampled_from(["hub-00112233aabbccdd", "worker-1-ffffffffffffffff"])
+events = st.builds(
+    Event,
+    job=jobs,
+    seq=st.integers(1, LAST_SEQ),
+    type=st.sampled_from(EventType),
+    time=st.integers(0, LAST_SEQ),
+    sender=texts.filter(bool),
+    body=texts,
+    hmac_sig=st.sampled_from(["", "0" * 64]),
+)
+entries = st.builds(
+    Entry,
+    number=numbers,
+    received=st.integers(0, 2**32),
+    origin=st.builds(Origin, texts, texts, texts),
+    event=events,
+)
 frames: st.SearchStrategy[Frame] = st.one_of(
+    st.builds(JobRequest, texts, jobs, numbers, st.integers(0, 60)),
+    st.builds(
+        JobAnswer,
+        texts,
+        st.none()
+        | st.builds(a_job, id=jobs, brief=texts, state=st.sampled_from(JobState), percent=st.none() | numbers),
+        st.lists(entries, max_size=3).map(tuple),
+        texts,
+        texts,
+    ),
+    st.builds(Report, events),
+    st.builds(Reported, jobs, texts, numbers, texts),
     st.builds(
         Hello,
         host=names.map("h{}".format),

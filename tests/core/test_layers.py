@@ -26,7 +26,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-PURE = _names("collections datetime difflib enum fnmatch hashlib itertools re shlex typing unicodedata")
+PURE = _names("collections datetime difflib enum fnmatch hashlib hmac itertools json re shlex typing unicodedata")
 """The standard library's part that has no clock, no I/O, no randomness and no event loop."""
 
 RULES = {
@@ -39,8 +39,10 @@ RULES = {
     "agent": Rule(_names("agent store adapters core config build errors __version__")),
     "doctor": Rule(_names("doctor agent.identities agent.visit install adapters core config errors __version__")),
     "cli": Rule(_names("cli core config errors adapters.ipc __version__"), late=_names("agent doctor")),
+    "cli.review": Rule(_names("cli core config errors adapters.diff")),
     "cli.agent": Rule(_names("cli install.agent core config errors"), late=_names("agent")),
     "cli.install": Rule(_names("cli install core config errors")),
+    "cli.broker": Rule(_names("cli core config errors"), late=_names("adapters.mqtt")),
     "cli.guide": Rule(_names("install.guide")),
     "install": Rule(_names("install adapters core config build errors __version__"), late=_names("agent")),
     "cli.wire": Rule(_names("notify adapters.bridge"), late=_names("agent config")),
@@ -51,6 +53,8 @@ RULES = {
 """By layer, or by module where one differs from its layer."""
 
 OUTSIDERS = {
+    "aiomqtt": _names("adapters.mqtt"),
+    "paho": _names("adapters.mqtt"),
     "asyncssh": _names("adapters"),
     "libtmux": _names("adapters"),
     "watchfiles": _names("adapters"),

@@ -4,8 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from agentmesh.core.session import Accept, Chart, Close, Compare, Greet, Learn, Record, Session, TakeBack, receive
+from agentmesh.core.session import (
+    Accept,
+    Chart,
+    Close,
+    Compare,
+    Greet,
+    Handle,
+    Learn,
+    Record,
+    Session,
+    TakeBack,
+    receive,
+)
 from agentmesh.core.wire import (
+    JOBS,
     NEWEST_PROTOCOL,
     Bye,
     Chunk,
@@ -15,9 +28,13 @@ from agentmesh.core.wire import (
     Dropped,
     Frame,
     Hello,
+    JobAnswer,
+    JobRequest,
     Offer,
     Ready,
     ReceiptNews,
+    Report,
+    Reported,
     SliceNews,
     Summary,
     Withdraw,
@@ -33,6 +50,10 @@ MEANINGS = {
     Withdraw: TakeBack,
     ReceiptNews: Record,
     Bye: Close,
+    JobRequest: Handle,
+    JobAnswer: Handle,
+    Report: Handle,
+    Reported: Handle,
 }
 """What each frame of a link has to make an agent do."""
 every_transcript = pytest.mark.parametrize("path", transcripts(), ids=lambda path: path.stem)
@@ -57,6 +78,13 @@ def test_a_transcript_is_a_whole_conversation(path: Path) -> None:
     drops = {type(frame) for by in (CALLER, ANSWERER) for frame in said(path, "drop", by)}
     assert links >= {Hello, SliceNews, Deliver, Withdraw, ReceiptNews, Bye}
     assert drops >= {Hello, Offer, Ready, Chunk, Dropped}
+
+
+def test_since_there_are_jobs_a_transcript_has_both_sides_of_them() -> None:
+    (path,) = (path for path in transcripts() if path.name.startswith(f"protocol-{JOBS}-"))
+    asked, told = ({type(frame) for frame in said(path, "link", by)} for by in (CALLER, ANSWERER))
+    assert asked >= {JobRequest, JobAnswer, Reported}
+    assert told >= {JobRequest, JobAnswer, Report}
 
 
 @every_transcript

@@ -17,8 +17,11 @@ from agentmesh.core.wire import (
     Deliver,
     Frame,
     Hello,
+    JobRequest,
     Offer,
     Ready,
+    Report,
+    Reported,
     SliceNews,
     Summary,
     encode,
@@ -79,6 +82,7 @@ def test_a_field_that_an_older_version_does_not_send_has_its_default() -> None:
 
 MESSAGE = {"id": "0" * 32, "sender": "s", "to": "a", "host": "h", "body": "b", "sent": 0}
 OFFER = {"sender": "s", "name": "n", "size": 1, "sha256": "0" * 64}
+EVENT = {"job": "hub-00112233aabbccdd", "seq": 1, "type": "progress", "time": 0, "from": "w", "body": "{}"}
 VERSION = {"epoch": 1, "counter": 1, "digest": ""}
 SLICE = {"host": "h", "version": VERSION, "time": 0}
 
@@ -119,6 +123,16 @@ SLICE = {"host": "h", "version": VERSION, "time": 0}
         raw(Hello.KIND, {"host": "hub", "version": "1", "newest": 10**100}),
         raw(Deliver.KIND, {"message": MESSAGE, "patience": 10**100}),
         raw(Offer.KIND, {**OFFER, "size": 10**100}),
+        raw(JobRequest.KIND, {"ticket": "1", "job": "../../etc-0011223344556677"}),
+        raw(JobRequest.KIND, {"ticket": "1", "job": "hub-00112233aabbccdd", "patience": 61}),
+        raw(JobRequest.KIND, {"ticket": "1", "job": "hub-00112233aabbccdd", "beyond": -1}),
+        raw(Report.KIND, {"event": {**EVENT, "seq": 2**63}}),
+        raw(Report.KIND, {"event": {**EVENT, "seq": 0}}),
+        raw(Report.KIND, {"event": {**EVENT, "type": "finished"}}),
+        raw(Report.KIND, {"event": {**EVENT, "hmac_sig": "0" * 63}}),
+        raw(Report.KIND, {"event": {**EVENT, "body": "x" * 65_537}}),
+        raw(Report.KIND, {"event": {**EVENT, "body": "☃" * 30_000}}),
+        raw(Reported.KIND, {"job": "hub-00112233aabbccdd", "emitter": "w", "seq": -1}),
     ],
 )
 def test_a_frame_that_no_agent_sends_is_a_protocol_error(data: bytes) -> None:
@@ -127,7 +141,13 @@ def test_a_frame_that_no_agent_sends_is_a_protocol_error(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"), [(Deliver.KIND, {"message": MESSAGE}), (Offer.KIND, OFFER), (SliceNews.KIND, {"slice": SLICE})]
+    ("kind", "body"),
+    [
+        (Deliver.KIND, {"message": MESSAGE}),
+        (Offer.KIND, OFFER),
+        (SliceNews.KIND, {"slice": SLICE}),
+        (Report.KIND, {"event": EVENT}),
+    ],
 )
 def test_the_values_that_others_are_made_from_are_well_formed(kind: int, body: object) -> None:
     assert len(Decoder().feed(raw(kind, body))) == 1
@@ -142,7 +162,7 @@ def test_random_bytes_raise_nothing_but_protocol_errors(data: bytes) -> None:
     assert all(isinstance(frame, Frame) for frame in heard)
 
 
-@given(st.integers(1, 12), st.recursive(st.none() | st.integers() | texts, st.lists, max_leaves=5))
+@given(st.integers(1, 20), st.recursive(st.none() | st.integers() | texts, st.lists, max_leaves=5))
 def test_random_json_raises_nothing_but_protocol_errors(kind: int, body: object) -> None:
     try:
         heard = Decoder().feed(raw(kind, body))
@@ -177,5 +197,5 @@ def test_the_largest_frame_is_sent_and_heard() -> None:
 
 
 def test_the_numbers_of_the_kinds_stay() -> None:
-    assert [frame.KIND for frame in every_frame()] == list(range(1, 17))
-    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 17))
+    assert [frame.KIND for frame in every_frame()] == list(range(1, 21))
+    assert [encode(frame)[4] for frame in every_frame()] == list(range(1, 21))

@@ -26,5 +26,5 @@ def recipes() -> dict[str, list[str]]:
     """Return by each recipe's title what stands in it as code, in its order."""
     return {
         found["title"]: re.findall(r"`([^`]+)`", found["text"].replace("\n   ", " "))
-        for found in _RECIPE.finditer(section("Ten recipes"))
+        for found in _RECIPE.finditer(section("Recipes"))
     }

@@ -56,6 +56,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hooks/agentmesh.tmux.conf",
         "hooks/agentmesh.status.tmux.conf",
         "hooks/send-message.sh",
+        "hooks/pre-push",
         "hooks/completion/candidates.awk",
         "hooks/completion/agentmesh.bash",
         "hooks/completion/agentmesh.zsh",

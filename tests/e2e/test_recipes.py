@@ -1,5 +1,6 @@
-"""README.md's ten recipes, each run as it is written there, on two hosts with a real sshd and a laptop behind NAT."""
+"""README.md's recipes, each run as it is written there, on two hosts with a real sshd and a laptop behind NAT."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,19 @@ for line in sys.stdin:
         subprocess.run(["notify-pane", asker[1], "yes, it is"], check=True)
 """
 """Does what `agentmesh guide` teaches: it answers who asks."""
+JUDGE = """\
+import re, subprocess, sys
+from pathlib import Path
+
+DROPPED = r"file dropped at (\\S+) \\("
+for line in sys.stdin:
+    for brief in (Path(path).expanduser().read_text() for path in re.findall(DROPPED, line)):
+        diff = Path(re.findall(DROPPED, brief)[0]).expanduser().read_text()
+        job = re.findall(r"agentmesh review verdict (\\S+)", brief)[0]
+        said = ["not-pass", "--feedback", "there is a flaw"] if "+flaw" in diff else ["pass"]
+        subprocess.run(["agentmesh", "review", "verdict", job, *said], check=True)
+"""
+"""Does what the brief of a review says."""
 KEY_ONLY = ("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes")
 LEAD = "env 'PROMPT_COMMAND=echo $? >>~/codes' bash --norc"
 """A shell that notes each command's exit code: what its screen shows, messages write over."""
@@ -74,7 +88,7 @@ def shows(host: Host, target: str, text: str) -> None:
 def test_every_recipe_has_its_test() -> None:
     titles = [re.sub(r"\W+", "_", title).strip("_").lower() for title in recipes()]
     tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
-    assert len(titles) == 10
+    assert len(titles) == 12
     assert [title for title in titles if title not in tests] == []
 
 
@@ -208,3 +222,58 @@ def test_see_what_came_while_you_were_away(hub: Host, worker: Host) -> None:
     assert "--brief" in hub.run("tmux", "show-options", "-g", "status-right").stdout
     assert type_in(hub, "dev:lead", command) == 0
     assert "while you were away" in screen(hub, "dev:lead").partition(command)[2]
+
+
+def test_a_three_reviewer_gate_before_push(hub: Host, worker: Host) -> None:
+    _, link, push, start, _, update, wait_and_push = recipe("A three-reviewer gate")
+    clone = hub.outside("agentmesh")
+    if not clone.exists():
+        clone.symlink_to(CHECKOUT)
+    git = "git -c user.name=me -c user.email=me@example.org"
+    made = (
+        f"git clone -q gated.git gated && cd gated && echo one >a && git add a && {git} commit -qm one && git push -q"
+    )
+    hub.run("sh", "-c", f"git init -q --bare -b main gated.git && {made}")
+    worker.outside("judge.py").write_text(JUDGE)
+    for name in ("rev-1", "rev-2", "rev-3"):
+        open_window(worker, "gate", name, "python judge.py")
+    open_window(hub, "gate", "builder", "cat")
+    eventually(knows(hub, "hub-gate-builder", *(f"worker-1-gate-rev-{number}" for number in (1, 2, 3))), "all is known")
+
+    def do(command: str, code: int = 0) -> None:
+        assert type_in(hub, "dev:lead", f"cd ~/gated; {command}") == code, screen(hub, "dev:lead")
+
+    do(link)
+    hub.outside("gated/a").write_text("flaw\n")
+    hub.run("sh", "-c", f"cd gated && {git} commit -qam two")
+    do(push, 1)
+    do(start)
+    (review,) = json.loads(hub.run("agentmesh", "review", "list", "--json").stdout)
+    shows(hub, "gate:builder", "file dropped at")
+    do(f"agentmesh review gate {review['id']}", 8)
+    hub.outside("gated/a").write_text("fine\n")
+    hub.run("sh", "-c", f"cd gated && {git} commit -qam three")
+    do(push, 1)
+    do(update.replace("ID", review["id"]))
+    do(wait_and_push.replace("ID", review["id"]))
+    assert hub.run("git", "-C", "gated.git", "show", "main:a").stdout == "fine\n"
+    type_in(hub, "dev:lead", "cd")
+
+
+def open_jobs(host: Host) -> list[str]:
+    return [job["id"] for job in json.loads(host.run("agentmesh", "job", "list", "--json").stdout)]
+
+
+def test_delegate_and_wait_from_a_script(hub: Host, worker: Host) -> None:
+    command, claim, report, other = recipe("Delegate and wait")
+    for kind, told in (("completed", ""), (other, "] job hub-")):
+        script = hub.start("sh", "-c", command, env={"AGENT_NAME": "hub-dev-lead"})
+        eventually(lambda: open_jobs(hub), "it is submitted", script.output.read_text)
+        (identifier,) = open_jobs(hub)
+        worker.run("sh", "-c", claim.replace("ID", identifier))
+        worker.run("sh", "-c", report.replace("ID", identifier).replace("completed", kind))
+        assert script.wait(30) == 0
+        assert (kind == "completed") == ("completed: all is well" in script.output.read_text())
+        if told:
+            shows(hub, "dev:lead", told)
+            shows(hub, "dev:lead", "exit 8")

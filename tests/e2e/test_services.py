@@ -1,11 +1,13 @@
 """install on a host of its own: kept by the user's real systemd, by cron, on a full disk, on a read-only home."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.test_ledger import APPENDER, CHECKOUT
 from tests.e2e.hosts import Host, Network, obstacle
 from tests.e2e.mesh import addresses, asking, open_window, screen, status
 from tests.eventually import eventually
@@ -222,13 +224,31 @@ def test_a_home_on_a_network_file_system_is_warned_of_and_the_agent_says_what_it
     solo.run("sshfs", "-o", f"ssh_command={solo.home}/sftp", f"far:{solo.home}/far", solo.home / ".agents")
     try:
         disk = findings(solo.run("agentmesh", "doctor", "--json", check=False).stdout)["disk"]
-        assert (disk.state, disk.seen) == (WARNING, "~/.agents is on a network file system (fuse.sshfs)")
+        assert disk.state == WARNING
+        assert "~/.agents is on a network file system (fuse.sshfs)" in disk.seen
         refused = solo.run("agentmesh", "run", check=False)
         assert refused.returncode == 1
         assert "no socket can be made there" in refused.stderr
         assert "Traceback" not in refused.stderr
     finally:
         solo.run("umount", solo.home / ".agents")
+
+
+def test_processes_that_append_to_a_record_on_a_network_file_system_lose_nothing(solo: Host) -> None:
+    solo.outside("far").mkdir()
+    solo.outside("near").mkdir()
+    server = solo.outside("sftp")
+    server.write_text("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n")
+    server.chmod(0o755)
+    solo.run("sshfs", "-o", f"ssh_command={solo.home}/sftp", f"far:{solo.home}/far", solo.home / "near")
+    try:
+        words = [sys.executable, "-c", APPENDER, str(solo.home / "near" / "lines")]
+        appending = [solo.start(*words, name, "25", env={"PYTHONPATH": str(CHECKOUT)}) for name in "abcd"]
+        assert [process.wait(60) for process in appending] == [0] * 4
+        lines = solo.outside("far/lines").read_bytes().splitlines()
+        assert [int(line.split()[0]) for line in lines] == list(range(1, 101))
+    finally:
+        solo.run("umount", solo.home / "near")
 
 
 def give_room(host: Host, kibibytes: int, *options: str) -> None:

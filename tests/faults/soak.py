@@ -118,6 +118,11 @@ class Station:
         ((number,),) = self._query(f"SELECT count(*) FROM outbox WHERE state IN ({states})")  # noqa: S608 (our own names)
         return int(number)
 
+    def count(self, table: str) -> int:
+        """Return how many rows a table of its database has."""
+        ((number,),) = self._query(f"SELECT count(*) FROM {table}")  # noqa: S608 (our own names)
+        return int(number)
+
     def _query(self, query: str) -> list[list[Any]]:
         """Ask the database from within the host: to SQLite, its path from outside means a file of this machine."""
         answer = self.host.run(sys.executable, "-IS", "-c", _QUERY, str(self.host.home / ".agents/mesh.db"), query)

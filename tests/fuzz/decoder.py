@@ -2,7 +2,7 @@
 
 import msgspec
 
-from agentmesh.core.session import Close, Command, Greet, Send, Session, receive
+from agentmesh.core.session import Close, Command, Greet, Handle, Send, Session, receive
 from agentmesh.core.wire import LARGEST_FRAME, Decoder, Frame, Hello, encode
 from agentmesh.errors import ProtocolError
 
@@ -55,7 +55,7 @@ def converse(session: Session, frames: list[Frame]) -> Session:
 def check(command: Command) -> None:
     """See that a command holds values of its types alone, and that all of it can be stored and sent."""
     assert isinstance(command, Command), command
-    if isinstance(command, Send):
+    if isinstance(command, Send | Handle):
         assert Decoder().feed(encode(command.frame)) == [command.frame]
     else:
         assert msgspec.json.decode(msgspec.json.encode(command), type=type(command)) == command

@@ -19,15 +19,19 @@ from agentmesh.core.wire import (
     Dropped,
     Frame,
     Hello,
+    JobAnswer,
+    JobRequest,
     Offer,
     Ready,
     ReceiptNews,
+    Report,
+    Reported,
     SliceNews,
     Summary,
     Withdraw,
     encode,
 )
-from tests.core.examples import NOW, a_pane, a_slice
+from tests.core.examples import NOW, a_job, a_pane, a_slice, an_event
 from tests.core.transcript import ANSWERER, CALLER, FOLDER, Piece, piece, save
 from tests.mesh.local import LocalHost
 from tests.mesh.visit import Visit, keeper
@@ -100,6 +104,7 @@ def converse(recorder: Recorder) -> None:
     message, state = heard.message, State.SUBMITTED
     recorder.say(ReceiptNews(Receipt(id=message.id, to=message.to, host=CALLER, state=state, target="dev:1", time=NOW)))
     assert command.wait() == 0
+    speak_of_jobs(recorder)
     recorder.say(Hello(host=CALLER, version=__version__, channel="drop"), "drop")
     recorder.hear(Hello, "drop")
     recorder.say(Offer(sender=SEAT, name="then.bin", size=len(FILE), sha256=sha256(FILE).hexdigest()), "drop")
@@ -107,6 +112,24 @@ def converse(recorder: Recorder) -> None:
     recorder.say(Chunk(FILE), "drop")
     recorder.hear(Dropped, "drop")
     recorder.say(Bye("goodbye"))
+
+
+def speak_of_jobs(recorder: Recorder) -> None:
+    """Have the agent claim a job of the caller's; ask it for one, and report on one, that it doesn't have."""
+    job = a_job(id=f"{CALLER}-{'1' * 16}", home=CALLER, to=f"{ANSWERER}-dev-first", hosts=(ANSWERER,), submitter=SEAT)
+    command = recorder.command("agentmesh", "job", "claim", job.id)
+    asked = recorder.hear(JobRequest)
+    assert isinstance(asked, JobRequest)
+    recorder.say(JobAnswer(asked.ticket, job, token="0" * 64))
+    told = recorder.hear(Report)
+    assert isinstance(told, Report)
+    recorder.say(Reported(told.event.job, told.event.sender, told.event.seq))
+    assert command.wait() == 0
+    unknown = f"{ANSWERER}-{'2' * 16}"
+    recorder.say(JobRequest("3" * 32, unknown, patience=1))
+    recorder.hear(JobAnswer)
+    recorder.say(Report(an_event(job=unknown, sender=SEAT)))
+    recorder.hear(Reported)
 
 
 def main() -> None:

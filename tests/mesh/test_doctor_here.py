@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agentmesh.adapters.mounts import read_mounts
 from agentmesh.config import Paths
 from agentmesh.core.finding import Finding
-from agentmesh.doctor.home import check_disk, read_mounts
+from agentmesh.doctor.home import check_disk
 from tests.eventually import eventually
 from tests.findings import BROKEN, OK, WARNING, findings, lie
 from tests.mesh.local import LocalHost
@@ -148,6 +149,7 @@ def test_before_anything_is_set_up_doctor_says_so(root: Path) -> None:
 def test_a_home_on_a_network_file_system_is_warned_of(tmp_path: Path) -> None:
     paths = Paths(tmp_path / ".agents")
     assert check_disk(paths, NFS.format(tmp_path)).state is WARNING
-    assert "is on a network file system (nfs4)" in check_disk(paths, NFS.format(tmp_path)).seen
+    seen = check_disk(paths, NFS.format(tmp_path)).seen
+    assert "is on a network file system (nfs4): the database is slower, its locks are only as good as that" in seen
     assert check_disk(paths, NFS.format(f"{tmp_path}/.agentsmith")).state is OK
     assert check_disk(paths, read_mounts()).state is OK

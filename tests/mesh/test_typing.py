@@ -254,6 +254,8 @@ async def test_force_joins_half_a_line(desk: Desk) -> None:
 async def test_force_types_into_a_repl(desk: Desk) -> None:
     pane = desk.open("python", sys.executable, "-q")
     await desk.until_seen(pane, Readiness.REPL)
+    desk.press(pane, "6 * 7", "Enter", shows="\n42")  # its first prompt stands before it reads
+    await desk.until_seen(pane, Readiness.REPL)
     assert (await desk.deliver(pane, force=True)).state is State.SUBMITTED
     await desk.until_shown(pane, "SyntaxError")
 

@@ -4,7 +4,19 @@ import time
 from typing import TYPE_CHECKING
 
 from agentmesh.core.model import Message, Receipt
-from agentmesh.core.wire import Bye, Decoder, Deliver, Dropped, Frame, Hello, Ready, ReceiptNews, SliceNews
+from agentmesh.core.wire import (
+    Bye,
+    Decoder,
+    Deliver,
+    Dropped,
+    Frame,
+    Hello,
+    JobRequest,
+    Ready,
+    ReceiptNews,
+    Report,
+    SliceNews,
+)
 from tests.core.transcript import ANSWERER, CALLER, Piece
 from tests.eventually import PATIENCE
 from tests.mesh.hostile import Stranger
@@ -72,12 +84,24 @@ class Visit:
             for frame in unmatched:
                 if _means(frame) == _means(wanted):
                     unmatched.remove(frame)
-                    if isinstance(frame, Deliver) and isinstance(wanted, Deliver):
-                        self._ids[wanted.message.id.encode()] = frame.message.id.encode()
+                    self._ids.update(zip(_ids(wanted), _ids(frame), strict=True))
                     return
             heard = self.hear(conversation) if time.monotonic() < deadline else None
             assert heard is not None, f"it never said {wanted}, but {unmatched}"
             unmatched.append(heard)
+
+
+def _ids(frame: Frame) -> list[bytes]:
+    """Return what the agent has made up in a frame, and the caller repeats."""
+    match frame:
+        case Deliver(message):
+            return [message.id.encode()]
+        case JobRequest(ticket):
+            return [ticket.encode()]
+        case Report(event):
+            return [str(event.seq).encode()]
+        case _:
+            return []
 
 
 def _means(frame: Frame) -> object:

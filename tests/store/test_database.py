@@ -54,6 +54,14 @@ async def writer(path: Path, first: int, count: int) -> asyncio.subprocess.Proce
     )
 
 
+async def test_the_journal_is_a_file_beside_it_on_a_network_file_system_alone(path: Path) -> None:
+    for number, on_network in enumerate((False, True, True, False)):
+        async with open_database(path, on_network=on_network) as database:
+            mode = await database.write(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()[0])
+            assert mode == ("delete" if on_network else "wal")
+            await database.write(outbox.accept, a_message(number))
+
+
 def shape(path: Path) -> list[tuple[str, ...]]:
     with sqlite3.connect(path) as connection:
         found = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
