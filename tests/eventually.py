@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 PATIENCE = 30.0
 """Seconds: far more than anything here takes, so that only a wrong answer reaches it."""
-_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
+_PAUSE, _LONGEST_PAUSE = 0.01, 0.03
 
 
 def eventually(
