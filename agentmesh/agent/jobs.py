@@ -108,7 +108,7 @@ class Jobs:
 
     async def last(self, identifier: str) -> Entry | None:
         """Return what has happened to a job last."""
-        return next(reversed(await self._database.write(jobs.entries, identifier)), None)
+        return await self._database.write(jobs.last, identifier)
 
     async def watch(self, identifier: str, beyond: int, patience: float) -> tuple[Job, list[Entry]] | None:
         """Return a job and its events beyond so many; where there are none yet, wait for one so many seconds."""

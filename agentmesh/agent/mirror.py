@@ -13,7 +13,7 @@ import msgspec
 
 from agentmesh.agent.jobs import Jobs
 from agentmesh.agent.log import log
-from agentmesh.core.broker import Broker
+from agentmesh.core.broker import KEEP_SECONDS, Broker
 from agentmesh.core.event import Event, decode, home_of
 from agentmesh.core.follower import exit_code
 from agentmesh.core.job import is_end
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from agentmesh.adapters.mqtt import Connection, Heard
 
-KEEP_SECONDS = 7 * 24 * 3600
-"""How long a job's last event is retained; what is older than that, a broker that is new isn't given."""
 TOGETHER = 100
 """Events that are read at a time."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0

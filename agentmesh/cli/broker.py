@@ -16,7 +16,8 @@ import typer
 
 from agentmesh.cli.job import TIMED_OUT, body_of, kind_of, told
 from agentmesh.config import Paths, load_broker
-from agentmesh.core.broker import Broker, warnings
+from agentmesh.core.broker import KEEP_SECONDS, Broker, warnings
+from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.duration import parse_duration
 from agentmesh.core.event import Event, EventType, JobId, Token, signed
 from agentmesh.core.follower import Follower, exit_code
@@ -25,9 +26,6 @@ from agentmesh.core.text import without_controls
 from agentmesh.errors import BadEvent, BrokerDenied, BrokerFailed, NoBroker, UsageError
 
 TOKEN = "AGENTMESH_JOB_TOKEN"  # noqa: S105 (the name of a variable)
-KEEP_SECONDS = 7 * 24 * 3600
-"""How long the broker keeps the last event of a job for those who come late; agents do the same."""
-UNCERTAIN = 7
 LONGEST_PAUSE = 15.0
 """Seconds between two attempts to get back to a broker."""
 _PROGRAM = "agentmesh job"
@@ -107,7 +105,7 @@ async def _publish(broker: Broker, event: Event) -> int:
         f"{event.type}: it isn't known whether {broker.place} has taken it. It speaks MQTT 3.1.1, which doesn't tell,"
         " and has not sent it back: see that we may write to the topic, and read it, or use one that speaks MQTT 5."
     )
-    return UNCERTAIN
+    return EXIT_CODES[State.UNCERTAIN]
 
 
 class _Following:

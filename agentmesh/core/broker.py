@@ -28,6 +28,8 @@ CLIENT_ID_PREFIX = "agentmesh-"
 PLAIN_PORT, TLS_PORT = 1883, 8883
 """Those of the service names mqtt and secure-mqtt (IANA)."""
 LONGEST_TOPIC = 200
+KEEP_SECONDS = 7 * 24 * 3600
+"""How long a broker is to keep a job's last event for those who come late."""
 PUBLIC = frozenset(
     {
         "test.mosquitto.org",

@@ -215,6 +215,12 @@ def entries(connection: sqlite3.Connection, job: str, beyond: int = 0, most: int
     ]
 
 
+def last(connection: sqlite3.Connection, job: str) -> Entry | None:
+    """Return what was accepted of a job last."""
+    (count,) = connection.execute("SELECT count(*) FROM events WHERE job = ?", (job,)).fetchone()
+    return entries(connection, job, count - 1)[0] if count else None
+
+
 def _insert(connection: sqlite3.Connection, event: Event, received: int, origin: Origin) -> None:
     connection.execute(
         "INSERT INTO events (job, sender, seq, event, received, origin) VALUES (?, ?, ?, ?, ?, ?)",

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -214,15 +215,23 @@ def test_a_read_only_home_is_said_and_install_goes_on_when_it_is_mended(solo: Ho
     assert look(solo) == before
 
 
-def test_a_home_on_a_network_file_system_is_warned_of_and_the_agent_says_what_it_lacks(solo: Host) -> None:
-    """A real sshfs, which speaks with a real SFTP server over a pipe."""
-    solo.outside("far").mkdir()
-    solo.outside(".agents").mkdir()
-    server = solo.outside("sftp")
+@contextmanager
+def far_mounted(host: Host, name: str) -> Iterator[None]:
+    """Mount ``~/far`` at ``~/name``, by a real sshfs, which speaks with a real SFTP server over a pipe."""
+    for folder in ("far", name):
+        host.outside(folder).mkdir()
+    server = host.outside("sftp")
     server.write_text("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n")
     server.chmod(0o755)
-    solo.run("sshfs", "-o", f"ssh_command={solo.home}/sftp", f"far:{solo.home}/far", solo.home / ".agents")
+    host.run("sshfs", "-o", f"ssh_command={host.home}/sftp", f"far:{host.home}/far", host.home / name)
     try:
+        yield
+    finally:
+        host.run("umount", host.home / name)
+
+
+def test_a_home_on_a_network_file_system_is_warned_of_and_the_agent_says_what_it_lacks(solo: Host) -> None:
+    with far_mounted(solo, ".agents"):
         disk = findings(solo.run("agentmesh", "doctor", "--json", check=False).stdout)["disk"]
         assert disk.state == WARNING
         assert "~/.agents is on a network file system (fuse.sshfs)" in disk.seen
@@ -230,25 +239,15 @@ def test_a_home_on_a_network_file_system_is_warned_of_and_the_agent_says_what_it
         assert refused.returncode == 1
         assert "no socket can be made there" in refused.stderr
         assert "Traceback" not in refused.stderr
-    finally:
-        solo.run("umount", solo.home / ".agents")
 
 
 def test_processes_that_append_to_a_record_on_a_network_file_system_lose_nothing(solo: Host) -> None:
-    solo.outside("far").mkdir()
-    solo.outside("near").mkdir()
-    server = solo.outside("sftp")
-    server.write_text("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n")
-    server.chmod(0o755)
-    solo.run("sshfs", "-o", f"ssh_command={solo.home}/sftp", f"far:{solo.home}/far", solo.home / "near")
-    try:
+    with far_mounted(solo, "near"):
         words = [sys.executable, "-c", APPENDER, str(solo.home / "near" / "lines")]
         appending = [solo.start(*words, name, "25", env={"PYTHONPATH": str(CHECKOUT)}) for name in "abcd"]
         assert [process.wait(60) for process in appending] == [0] * 4
         lines = solo.outside("far/lines").read_bytes().splitlines()
         assert [int(line.split()[0]) for line in lines] == list(range(1, 101))
-    finally:
-        solo.run("umount", solo.home / "near")
 
 
 def give_room(host: Host, kibibytes: int, *options: str) -> None:

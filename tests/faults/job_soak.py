@@ -6,7 +6,6 @@ Agents and SSH sessions are killed, cables cut; what is to be done is drawn from
 when an event was lost, came twice or out of order, a job did not end, or a record isn't what was written.
 """
 
-import argparse
 import random
 import sys
 import time
@@ -20,7 +19,7 @@ from tests.e2e.hosts import Network, obstacle
 from tests.e2e.mesh import knows, make_mesh, open_window
 from tests.e2e.namespaces import Program
 from tests.eventually import eventually
-from tests.faults.soak import NAMES, Station
+from tests.faults.soak import NAMES, Station, arguments
 from tests.faults.working import STEPS, UNDER_WAY
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -164,10 +163,8 @@ class JobSoak:
 
 def main() -> int:
     """Run, and print the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--jobs", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=3600.0)
-    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**9)))
     words = parser.parse_args()
     if reason := obstacle():
         print(reason)

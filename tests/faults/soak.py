@@ -225,13 +225,19 @@ class Soak:
         return tally(outcomes, told, logs)
 
 
-def main() -> int:
-    """Run, and print the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=20.0, help="messages a second, at most")
+def arguments(page: str | None) -> argparse.ArgumentParser:
+    """Return what every soak takes: how long, and the seed; ``page`` is its module's docstring."""
+    parser = argparse.ArgumentParser(description=(page or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**9)))
+    return parser
+
+
+def main() -> int:
+    """Run, and print the figures."""
+    parser = arguments(__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=20.0, help="messages a second, at most")
     words = parser.parse_args()
     if reason := obstacle():
         print(reason)
