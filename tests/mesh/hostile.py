@@ -72,9 +72,9 @@ class Stranger:
             self._frames = self._decoder.feed(data)
         return self._frames.pop(0)
 
-    def hear_of(self, kind: type[Frame]) -> Frame | None:
-        """Return the agent's next frame of a kind, or None at the end."""
-        while (frame := self.hear()) is not None and not isinstance(frame, kind):
+    def hear_of(self, *kinds: type[Frame]) -> Frame | None:
+        """Return the agent's next frame of one of these kinds, or None at the end."""
+        while (frame := self.hear()) is not None and not isinstance(frame, kinds):
             pass
         return frame
 
