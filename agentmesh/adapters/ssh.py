@@ -81,6 +81,16 @@ OnStreams = Callable[[SshReader, SshWriter, str], Awaitable[None]]
 """Holds a conversation; is told the name that the caller's key is pinned to, empty for a key without one."""
 
 
+async def open_session(
+    connection: asyncssh.SSHClientConnection, command: str | None = None, *, subsystem: str | None = None
+) -> tuple[asyncssh.SSHWriter[bytes], asyncssh.SSHReader[bytes], asyncssh.SSHReader[bytes]]:
+    """Open a session for bytes; returns its standard streams. Raises asyncssh.Error, OSError."""
+    try:
+        return await connection.open_session(command, subsystem=subsystem, encoding=None, request_pty=False)
+    except (AssertionError, AttributeError) as error:  # asyncssh takes it for granted that the connection still stands
+        raise ConnectionError("the connection ended just then") from error
+
+
 class Connection:
     """An SSH connection to a peer, on which any number of conversations can be opened."""
 
@@ -96,9 +106,9 @@ class Connection:
         """
         try:
             try:
-                streams = await self._connection.open_session(WIRE, encoding=None, request_pty=False)
+                streams = await open_session(self._connection, WIRE)
             except asyncssh.ChannelOpenError:
-                streams = await self._connection.open_session(subsystem=SUBSYSTEM, encoding=None, request_pty=False)
+                streams = await open_session(self._connection, subsystem=SUBSYSTEM)
         except (asyncssh.Error, OSError) as error:
             raise Unreachable(host=self._alias, reason=f"it doesn't offer a conversation ({error})") from error
         writer, reader, errors = streams

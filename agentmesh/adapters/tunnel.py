@@ -15,7 +15,7 @@ from typing import NamedTuple
 import asyncssh
 
 from agentmesh.adapters.keys import line
-from agentmesh.adapters.ssh import LOGIN_SECONDS, SUBSYSTEM, SshReader, SshWriter, WireSession
+from agentmesh.adapters.ssh import LOGIN_SECONDS, SUBSYSTEM, SshReader, SshWriter, WireSession, open_session
 
 DESCRIPTORS = 2
 """What each end of a tunnel costs."""
@@ -106,7 +106,7 @@ async def begun(key: Path, carry: Carry) -> AsyncIterator[End]:
                     compression_algs=None,
                     login_timeout=LOGIN_SECONDS,
                 )
-                writer, reader, _ = await connection.open_session(subsystem=SUBSYSTEM, encoding=None, request_pty=False)
+                writer, reader, _ = await open_session(connection, subsystem=SUBSYSTEM)
         async with _ending(connection, writer):
             yield End(SshReader(reader), SshWriter(writer), client.key)
 

@@ -1,8 +1,9 @@
 """SSH: our listener and our dialling, in one process, each with its own keys."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,21 @@ async def test_conversations_are_held_on_one_connection(home: Path) -> None:
         reader, writer = conversations[0]
         writer.close()
         assert await reader.read(100) == b""
+
+
+async def test_a_connection_that_ends_while_a_conversation_is_opened_is_unreachable(home: Path) -> None:
+    opened = 0
+    async with listener(home):
+        for steps in range(40):  # however far it has come
+            async with dialled("worker", home / "key") as connection:
+                opening = asyncio.ensure_future(connection.open_conversation())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                connection.abort()
+                with suppress(Unreachable):
+                    await opening
+                    opened += 1
+    assert opened < 40
 
 
 async def test_a_mebibyte_crosses_whole(home: Path) -> None:
