@@ -3,8 +3,9 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -38,6 +39,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         rank = next((place for place, mark in enumerate(marks) if item.get_closest_marker(mark)), len(marks))
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
     items.sort(key=lambda item: ranks[item.path])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed what its hosts ran and logged."""
+    report = yield
+    network: Any = item.funcargs.get("network")
+    if report.failed and network is not None:
+        report.sections.append(("the hosts", network.diagnose()))
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
