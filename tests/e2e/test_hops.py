@@ -91,8 +91,9 @@ def test_a_pinned_key_proves_over_the_hop_who_speaks(row: Row) -> None:
 
 def test_a_file_goes_on_when_the_agent_in_the_middle_was_killed(network: Network, row: Row) -> None:
     west, middle, east = row
-    wanted = make(west, "killed.bin", 24 * 1024 * 1024)
+    wanted = make(west, "killed.bin", 12 * 1024 * 1024)
     inbox = east.outside(".agent-inbox/west")
+    victim = str(status(middle).pid)
     network.delay("middle", 50)  # a channel's window is 2 MiB a round trip
     try:
         with ThreadPoolExecutor(1) as thread:
@@ -104,7 +105,7 @@ def test_a_file_goes_on_when_the_agent_in_the_middle_was_killed(network: Network
                 network.diagnose,
                 60,
             )
-            middle.run("kill", "-9", str(status(middle).pid))
+            middle.run("kill", "-9", victim)
             assert not (inbox / "killed.bin").exists()
             start_agent(middle)
             sent = sending.result()
