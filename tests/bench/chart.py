@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.bench.growth import Grown
+from tests.bench.growth import CHANGES, Grown
 
 CHARTS: Sequence[tuple[str, Callable[[Grown], float]]] = (
-    ("seconds after a change (slowest of ten)", lambda mesh: mesh.change_most),
+    (f"seconds after a change (slowest of {CHANGES})", lambda mesh: mesh.change_most),
     ("seconds after a cut in half heals", lambda mesh: mesh.heal),
     ("seconds after a cold start of all", lambda mesh: mesh.cold),
     ("packets per change and agent", lambda mesh: mesh.packets),

@@ -39,9 +39,6 @@ def measure(size: int) -> Grown:
     with crowd(size) as made:
         cold = start(made)
         made.settle()
-        before = made.traffic()
-        time.sleep(CHANGES * PERIOD_SECONDS)
-        idle = [now - then for now, then in zip(made.traffic(), before, strict=True)]
         changes = []
         before, began = made.traffic(), time.perf_counter()
         for number in range(1, CHANGES + 1):
@@ -49,6 +46,8 @@ def measure(size: int) -> Grown:
             changes.append(made.seconds_until(partial(_has, address), "the change is known"))
             time.sleep(max(0.0, began + number * PERIOD_SECONDS - time.perf_counter()))
         after = made.traffic()
+        time.sleep(CHANGES * PERIOD_SECONDS)  # and not before: by now nothing is left of what the start has caused
+        idle = [now - then for now, then in zip(made.traffic(), after, strict=True)]
         packets, sent = (now - then - quiet for now, then, quiet in zip(after, before, idle, strict=True))
         mib = made.resident()
         return Grown(
