@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,8 +145,10 @@ class Connection:
 class _Client(asyncssh.SSHClient):
     """Offers the keys that OpenSSH would offer, once this host's own has not been taken."""
 
-    def __init__(self, usual: asyncssh.SSHClientConnectionOptions, on_answer: Callable[[], None]) -> None:
-        self._usual = usual
+    def __init__(
+        self, read_usual: Callable[[], asyncssh.SSHClientConnectionOptions], on_answer: Callable[[], None]
+    ) -> None:
+        self._read_usual = read_usual
         self._on_answer = on_answer
         self._asked = False
         self._agent: asyncssh.SSHAgentClient | None = None
@@ -157,11 +160,12 @@ class _Client(asyncssh.SSHClient):
         if self._asked:
             return None
         self._asked = True
-        keys: list[asyncssh.SSHKeyPair] = list(self._usual.client_keys or ())
-        if self._usual.agent_path:
+        usual = self._read_usual()
+        keys: list[asyncssh.SSHKeyPair] = list(usual.client_keys or ())
+        if usual.agent_path:
             with suppress(OSError, ValueError, asyncssh.Error):  # no agent of the user's runs
-                self._agent = await asyncssh.connect_agent(self._usual.agent_path)
-                keys[:0] = await self._agent.get_keys(self._usual.agent_identities)
+                self._agent = await asyncssh.connect_agent(usual.agent_path)
+                keys[:0] = await self._agent.get_keys(usual.agent_identities)
         return keys
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncssh's signature)
@@ -178,7 +182,7 @@ async def dialled(alias: str, key: Path, on_answer: Callable[[], None] = lambda:
     """
     config = [path for path in (Path.home() / ".ssh" / "config", _DEFAULTS) if path.exists()]
     try:
-        usual = asyncssh.SSHClientConnectionOptions(config=config, host=alias)
+        read_usual = partial(asyncssh.SSHClientConnectionOptions, config=config, host=alias)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_SECONDS) as limit:
 
@@ -189,7 +193,7 @@ async def dialled(alias: str, key: Path, on_answer: Callable[[], None] = lambda:
             connection = await asyncssh.connect(
                 alias,
                 config=config,
-                client_factory=lambda: _Client(usual, note_answer),
+                client_factory=lambda: _Client(read_usual, note_answer),
                 client_keys=[os.fspath(key)],
                 agent_path=None,
                 password_auth=False,

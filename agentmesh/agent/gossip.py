@@ -46,8 +46,9 @@ first saves the other the trouble."""
 
 TOGETHER = 16
 """How many frames are sent at once: each may have a MiB."""
-PAUSE_SECONDS_EACH = 0.001
-"""For each member, how long who was told something waits for more: when all tell of all, much is said at once."""
+PAUSE_SECONDS_EACH, LONGEST_PAUSE_SECONDS_EACH = 0.001, 0.01
+"""For each member, how long who was told something waits for more; it doubles while more comes meanwhile: when all tell
+of all, as when many start, much is said at once."""
 
 
 class Tell(Protocol):
@@ -260,13 +261,17 @@ class Gossip:
         return told is not None and self._alias in told.links
 
     async def _keep_telling(self, ear: Ear) -> None:
+        pause = 0.0
         while True:
+            pause = 2 * pause if ear.owing.is_set() else 0.0
             await ear.owing.wait()
             ear.owing.clear()
             news: Iterator[Frame] = iter(lambda: ear.next(self._ears, self._contacts, self._replica), None)
             while frames := list(islice(news, TOGETHER)):
                 await self._tell_all(ear.neighbour.host, frames)
-            await asyncio.sleep(PAUSE_SECONDS_EACH * len(self._replica.members))
+            members = len(self._replica.members)
+            pause = min(max(PAUSE_SECONDS_EACH * members, pause), LONGEST_PAUSE_SECONDS_EACH * members)
+            await asyncio.sleep(pause)
 
     async def _tell_all(self, host: str, frames: Sequence[Frame]) -> None:
         try:
