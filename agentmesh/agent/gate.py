@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-PLACES = 4
+PLACES = 2
 PLACE_SECONDS = 4.0
 """How long a place is held where no answer comes: hosts that are off must not keep the others waiting."""
 

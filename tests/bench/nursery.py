@@ -17,8 +17,6 @@ from agentmesh.config import Paths
 
 PACE_SECONDS = 0.3
 """Between two: starting takes a core about as long."""
-LONGEST_PAUSE_SECONDS = 10.0
-"""Between two, while others have to wait for a core: what all do at once on few cores only times out."""
 
 
 def main() -> None:
@@ -27,21 +25,12 @@ def main() -> None:
     agents = []
     for home in sys.argv[1:]:
         agents.append(_fork(Path(home)))
-        deadline = time.monotonic() + LONGEST_PAUSE_SECONDS
         time.sleep(PACE_SECONDS)
-        while _waiting() > 0 and time.monotonic() < deadline:
-            time.sleep(PACE_SECONDS / 3)
     sys.stdin.read()
     for pid in agents:
         os.kill(pid, signal.SIGTERM)
     for pid in agents:
         os.waitpid(pid, 0)
-
-
-def _waiting() -> int:
-    """Return how many threads on this machine wait for a core (proc(5): loadavg), this one aside."""
-    running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
-    return running - 1 - (os.cpu_count() or 1)
 
 
 def _fork(home: Path) -> int:
