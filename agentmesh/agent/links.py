@@ -230,8 +230,8 @@ class Links:
                 stream.close()
         if not link.has_parted:
             return await self._complaint(alias, connection)
-        for other in opened:
-            await other.closed.wait()
+        while under_way := [other for other in opened if not other.closed.is_set()]:
+            await under_way[0].closed.wait()
         return ""
 
     @staticmethod
