@@ -49,6 +49,8 @@ class ReviewDesk:
                 look = msgspec.json.decode(text, type=Look)
                 identifier = (await self._find(look.review)).id
                 await answer.write_output(as_json(await self._reviews.watch(identifier, look.beyond, look.patience)))
+            case ["show", ending]:
+                await answer.write_output(as_json(await self._shown(ending)))
             case ["list"]:
                 await answer.write_output(as_json(await self._reviews.listed()))
             case ["cancel", identifier]:
@@ -125,6 +127,13 @@ class ReviewDesk:
             reason = f"{caller.name} is none of those that review {found[0].id} in its present round."
             raise UsageError(reason=reason, program=PROGRAM)
         return jobs[0]
+
+    async def _shown(self, ending: str) -> Review:
+        """Return a review of this host, or one of another that this host has a part in."""
+        try:
+            return await self._find(ending)
+        except ForeignJob:
+            return await self._errands.review(ending)
 
     async def _find(self, ending: str) -> Review:
         """Return the review of this host whose id ends so. Raises ForeignJob, UnknownReview."""

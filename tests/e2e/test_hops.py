@@ -85,10 +85,16 @@ def test_reviewers_on_three_hosts_one_of_them_behind_a_relay_pass_a_changed_diff
     shown = json.loads(west.run("agentmesh", "review", "show", review, "--json").stdout)
     (origin,) = (ask["origin"] for ask in shown["rounds"][1]["asks"] if ask["reviewer"]["host"] == "east")
     assert (origin["host"], origin["via"]) == ("east", "middle")
+    others = west.run("agentmesh", "review", "start", *words[:2], "--worker", names[0], "--reviewers", names[1])
+    refused = east.run("agentmesh", "review", "show", others.stdout.strip(), check=False)
+    assert (refused.returncode, "is west: run the command there." in refused.stderr) == (1, True)
     for host in (middle, east):
-        elsewhere = host.run("agentmesh", "review", "show", review, check=False)
+        assert json.loads(host.run("agentmesh", "review", "show", review, "--json").stdout) == shown
+        elsewhere = host.run("agentmesh", "review", "update", review, check=False)
         assert elsewhere.returncode == 1
         assert f"The home of {review} is west: run the command there." in elsewhere.stderr
+        misnamed = host.run("agentmesh", "review", "verdict", review, "pass", check=False)
+        assert f"{review} is a review; name your own job in it, as its brief does." in misnamed.stderr
 
 
 def asks(host: Host, review: str, number: int) -> dict[str, str]:
