@@ -8,15 +8,23 @@ import json
 import re
 import sqlite3
 import subprocess
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import ExitStack, closing
 from itertools import zip_longest
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from agentmesh.adapters import ipc
+from agentmesh.agent.answer import as_json
 from agentmesh.config import Paths
+from agentmesh.core.chain import Entry
+from agentmesh.core.errand import Seen
+from agentmesh.core.job import JobState
 from agentmesh.errors import NoAgent, Unreachable
+from tests.core.examples import a_job, an_event
 from tests.eventually import eventually
 from tests.faults.hosts import MortalHost, Program
 
@@ -206,3 +214,23 @@ def test_a_job_that_is_submitted_survives_its_agent_at_every_step(two: tuple[Mor
     # Each brief that was on the disk has come, once: they differ by their files' names.
     eventually(lambda: len(program.got) > len(steps) - stored, "all briefs come", lambda: program.got)
     assert len(set(program.got)) == len(program.got) == 1 + len(steps) - stored
+
+
+async def test_who_has_seen_the_end_of_a_job_is_told_it_though_the_agent_dies_then(tmp_path: Path) -> None:
+    begun = Entry(number=1, received=0, event=an_event())
+    answers = [Seen(job=a_job(), entries=(begun,)), Seen(job=a_job(state=JobState.COMPLETED), entries=())]
+
+    async def on_request(_: ipc.Request, answer: ipc.Answer) -> None:
+        if answers:
+            await answer.write_output(as_json(answers.pop(0)))
+            await answer.exit(0)
+
+    async def on_peer(*_: object) -> None:
+        raise AssertionError
+
+    async with ipc.listening(Paths(tmp_path).socket, on_request, on_peer):
+        environment = {"AGENTMESH_HOME": str(tmp_path), "PATH": str(Path(sys.executable).parent)}
+        words = ("agentmesh", "job", "wait", a_job().id)
+        waiting = await asyncio.create_subprocess_exec(*words, env=environment, stdout=PIPE, stderr=PIPE)
+        assert (await waiting.communicate())[0] == b"completed\n"
+    assert waiting.returncode == 0
