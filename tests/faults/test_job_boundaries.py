@@ -67,10 +67,10 @@ class Scene:
         self._life = ExitStack()
 
     def submit(self) -> str:
-        """Submit a job to the worker's host, and return its id."""
+        """Submit a job to the worker's host, be it that its brief comes there now or not, and return its id."""
         wanted = json.dumps({"to": f"{self.worker.name}-dev-first", "brief": "try"})
-        code, told = ask(self.home, "job", "submit", wanted)
-        assert code == 0, told
+        told = ask(self.home, "job", "submit", wanted)[1]
+        assert told.startswith(f"{self.home.name}-"), told
         return told.split()[0]
 
     def report(self, job: str, kind: str, number: int) -> tuple[int, str]:
@@ -109,9 +109,10 @@ class Scene:
     def check(self, struck: "Struck") -> None:
         """See that what became of a job is as it should be, and was told."""
         assert struck.waiting.wait(30) == 0, (struck.steps, struck.waiting.communicate())
-        seen = ask(self.home, "job", "watch", json.dumps({"job": struck.job}))[1]
-        assert self._numbers(seen) == struck.expected, (struck.steps, seen)
-        verified = f"{struck.job}: {len(struck.expected) + 1} events, all as they were accepted\n"
+        entries = json.loads(ask(self.home, "job", "watch", json.dumps({"job": struck.job}))[1])["entries"]
+        bodies = [json.loads(entry["event"]["body"]) for entry in entries]
+        assert [body["n"] for body in bodies if "n" in body] == struck.expected, (struck.steps, entries)
+        verified = f"{struck.job}: {len(entries)} events, all as they were accepted\n"
         assert ask(self.home, "job", "verify", struck.job) == (0, verified)
 
     def _strike(self, job: str, kind: str, number: int, step: str) -> bool:
@@ -141,11 +142,6 @@ class Scene:
 
         eventually(lambda: not owed(), "every event is told", self._log)
         assert ask(self.home, "job", "verify", job)[0] == 0  # it waits until all records are whole
-
-    def _numbers(self, seen: str) -> list[int]:
-        """Return the numbers of the events that the home has accepted of the worker, in order."""
-        bodies = [json.loads(entry["event"]["body"]) for entry in json.loads(seen)["entries"]]
-        return [body["n"] for body in bodies if "n" in body]
 
     def _wait_for(self, job: str) -> subprocess.Popen[str]:
         """Have somebody wait for a job's end, at the agent that is to die."""
@@ -178,7 +174,12 @@ class Scene:
 
 
 @pytest.mark.parametrize(
-    ("worker", "victim"), [(1, 1), (1, 0), (0, 0)], ids=["worker's agent", "home's agent", "agent of both"]
+    ("worker", "victim"),
+    [
+        pytest.param(1, 1, id="worker's agent"),
+        pytest.param(1, 0, id="home's agent"),
+        pytest.param(0, 0, id="agent of both", marks=pytest.mark.soak),
+    ],
 )
 def test_an_event_survives_an_agent_at_every_step(two: tuple[MortalHost, MortalHost], worker: int, victim: int) -> None:
     Scene(two[0], two[worker], two[victim]).strike_everywhere()
