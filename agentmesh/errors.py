@@ -112,7 +112,7 @@ class BadReview(AgentmeshError):
 
 
 class UnknownReview(AgentmeshError):
-    """No one review of this host {which}: {found}. See `agentmesh review list`."""
+    """No one review of this host {which}: {found}. See `agentmesh review list`, here or on the host that started it."""
 
     exit_code = 2
 

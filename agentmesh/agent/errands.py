@@ -16,9 +16,11 @@ from agentmesh.core.errand import Seen, Step, Submission, Watch
 from agentmesh.core.event import EventType, home_of, is_job_id
 from agentmesh.core.job import Job
 from agentmesh.core.model import Origin
+from agentmesh.core.review import Review, has_part
 from agentmesh.core.wire import LARGEST_FRAME, JobAnswer, JobFrame, JobRequest, Report, Reported
 from agentmesh.errors import BadEvent, ForeignJob, UnknownJob, Unreachable, UsageError
 from agentmesh.store import jobs as store
+from agentmesh.store import reviews
 from agentmesh.store.database import Database
 from agentmesh.store.workers import Working
 
@@ -72,6 +74,17 @@ class Errands:
                 raise UsageError(reason="This agent doesn't know that command; is it older?", program="agentmesh job")
         return 0
 
+    async def review(self, identifier: str) -> Review:
+        """Return a review of another host that this one has a part in. Raises ForeignJob, Unreachable."""
+        home = home_of(identifier)
+        try:
+            answered = await self._reports.ask(identifier)
+        except BadEvent as error:
+            raise ForeignJob(id=identifier, home=home) from error
+        if answered.review is None:
+            raise ForeignJob(id=identifier, home=home)
+        return answered.review
+
     async def handle(self, frame: JobFrame, origin: Origin) -> None:
         """Do what a peer asks or tells about a job, and answer it. Returns when that is done, or may wait."""
         match frame:
@@ -113,7 +126,7 @@ class Errands:
     async def _answer(self, asked: JobRequest, host: str, patience: int) -> JobAnswer:
         seen = await self._jobs.watch(asked.job, asked.beyond, patience)
         if seen is None:
-            return JobAnswer(asked.ticket, reason=f"there is no job {asked.job} here")
+            return await self._answer_of_review(asked, host)
         job, entries = seen
         found = await self._jobs.find(asked.job)
         token = found[1] if found and host in job.hosts else ""
@@ -125,6 +138,16 @@ class Errands:
                 break
             count += 1
         return JobAnswer(asked.ticket, job, tuple(entries[:count]), token)
+
+    async def _answer_of_review(self, asked: JobRequest, host: str) -> JobAnswer:
+        review = await self._database.write(reviews.find, asked.job)
+        if review is None:
+            return JobAnswer(asked.ticket, reason=f"there is no job {asked.job} here")
+        if not has_part(review, host):
+            return JobAnswer(asked.ticket, reason=f"{host} has no part in the review {asked.job}")
+        if len(msgspec.json.encode(review)) > LARGEST_FRAME // 2:
+            return JobAnswer(asked.ticket, reason=f"the review {asked.job} is too large to be sent")
+        return JobAnswer(asked.ticket, review=review)
 
     async def _reply(self, host: str, reply: JobAnswer | Reported) -> None:
         try:

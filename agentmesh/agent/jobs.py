@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 """How often it is looked for jobs whose time is over, for workers that are gone, and for briefs that reached nobody."""
 ENTRIES_TOGETHER = 100
-NOT_SENT = "its brief was not sent: the agent ended before"
+BROKEN_OFF = "its brief may not have been sent: the agent ended meanwhile"
 
 
 class Jobs:
@@ -146,7 +146,7 @@ class Jobs:
         for job in await self.listed():
             self._keep(job)
         for identifier in await self._database.write(jobs.unsent):
-            await self.say_lost(self._open[identifier], NOT_SENT)
+            await self.say_lost(self._open[identifier], BROKEN_OFF)
             await self._database.write(jobs.note_briefs, identifier, [])
 
     async def keep_watching(self) -> None:

@@ -62,7 +62,10 @@ class Reports:
             self._go_on(home)
 
     async def ask(self, job: str, beyond: int = 0, patience: int = 0) -> JobAnswer:
-        """Ask a job's home for it, and for its token. Raises Unreachable, BadEvent when it doesn't say."""
+        """Ask the home of a job for it, and for its token, or that of a review.
+
+        Raises Unreachable, BadEvent when it doesn't say.
+        """
         home, ticket = home_of(job), uuid.uuid4().hex
         answer: asyncio.Future[JobAnswer | None] = asyncio.get_running_loop().create_future()
         self._questions[ticket] = home, answer
@@ -76,7 +79,7 @@ class Reports:
             del self._questions[ticket]
         if answered is None:
             raise Unreachable(host=home, reason="the link broke before it answered")
-        if answered.job is None:
+        if answered.job is None and answered.review is None:
             raise BadEvent(reason=answered.reason)
         if answered.token and await self._database.write(reports.granted, job) is None:
             await self._database.write(reports.keep_grant, job, answered.token)
@@ -88,7 +91,9 @@ class Reports:
         if known is None:
             answer = await self.ask(job)
             known = answer.token
-            if answer.job and answer.job.is_signed and not known:
+            if answer.job is None:
+                raise BadEvent(reason=f"{job} is a review; name your own job in it, as its brief does")
+            if answer.job.is_signed and not known:
                 raise BadEvent(reason="this host is none of those that the job is for")
             await self._database.write(reports.keep_grant, job, known)
         return known

@@ -11,13 +11,13 @@ from agentmesh.agent.errands import Errands
 from agentmesh.agent.reviews import Reviews
 from agentmesh.core.address import Name, PaneId, parse_selectors
 from agentmesh.core.errand import Step
-from agentmesh.core.event import LONGEST_BODY, EventType
+from agentmesh.core.event import LONGEST_BODY, EventType, home_of, is_job_id
 from agentmesh.core.model import Pane
 from agentmesh.core.registry import tmux_pane
 from agentmesh.core.review import Review, Reviewer
 from agentmesh.core.review_request import Look, Opinion, Proposal, Update
 from agentmesh.core.text import printable, without_controls
-from agentmesh.errors import UnknownReview, UsageError
+from agentmesh.errors import ForeignJob, UnknownReview, UsageError
 
 PROGRAM = "agentmesh review"
 _ROOM = 8 * 1024
@@ -49,6 +49,8 @@ class ReviewDesk:
                 look = msgspec.json.decode(text, type=Look)
                 identifier = (await self._find(look.review)).id
                 await answer.write_output(as_json(await self._reviews.watch(identifier, look.beyond, look.patience)))
+            case ["show", ending]:
+                await answer.write_output(as_json(await self._shown(ending)))
             case ["list"]:
                 await answer.write_output(as_json(await self._reviews.listed()))
             case ["cancel", identifier]:
@@ -126,10 +128,19 @@ class ReviewDesk:
             raise UsageError(reason=reason, program=PROGRAM)
         return jobs[0]
 
+    async def _shown(self, ending: str) -> Review:
+        """Return a review of this host, or one of another that this host has a part in."""
+        try:
+            return await self._find(ending)
+        except ForeignJob:
+            return await self._errands.review(ending)
+
     async def _find(self, ending: str) -> Review:
-        """Return the review of this host whose id ends so. Raises UnknownReview."""
+        """Return the review of this host whose id ends so. Raises ForeignJob, UnknownReview."""
         found = [review for review in await self._reviews.listed() if review.id.endswith(ending)]
         exact = [review for review in found if review.id == ending]
+        if not found and is_job_id(ending) and home_of(ending) != self._alias:
+            raise ForeignJob(id=ending, home=home_of(ending))
         if len(exact or found) != 1:
             count = f"{len(found)} do" if found else "none does"
             raise UnknownReview(which=f"has an id that ends with {ending}", found=count)

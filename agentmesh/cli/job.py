@@ -17,7 +17,6 @@ from agentmesh.cli.help import examples
 from agentmesh.cli.table import console, escape, table
 from agentmesh.config import Paths, read_broker
 from agentmesh.core.broker import Settings, warnings
-from agentmesh.core.chain import Entry
 from agentmesh.core.duration import parse_duration
 from agentmesh.core.errand import Seen, Step, Submission, Watch
 from agentmesh.core.event import Event, EventType, content
@@ -157,8 +156,9 @@ def show_log(
     json: bool = typer.Option(False, "--json", help="Print each event as a line of JSON."),
 ) -> None:
     """Show what has happened to a job."""
-    for entry in _follow(identifier, None if follow else 0):
-        typer.echo(msgspec.json.encode(entry) if json else told(entry.event, entry.received))
+    for seen in _follow(identifier, None if follow else 0):
+        for entry in seen.entries:
+            typer.echo(msgspec.json.encode(entry) if json else told(entry.event, entry.received))
 
 
 @job.command()
@@ -243,8 +243,11 @@ def _look(identifier: str, beyond: int, patience: int) -> Seen:
     return ask_for(Seen, "job", "watch", msgspec.json.encode(wanted).decode())
 
 
-def _follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
-    """Yield what happens to a job until it ends, or so many seconds are over; go on when an agent is away meanwhile."""
+def _follow(identifier: str, seconds: int | None) -> Iterator[Seen]:
+    """Yield what happens to a job, and at last how it is: when it has ended, or so many seconds are over.
+
+    Goes on when an agent is away meanwhile.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
     count, complaint = 0, ""
     while True:
@@ -259,18 +262,18 @@ def _follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
                 sys.stderr.write(f"agentmesh job: {complaint} Still waiting.\n")
             time.sleep(_AGAIN_SECONDS)
             continue
-        yield from seen.entries
+        yield seen
         count += len(seen.entries)
         if not seen.entries and (is_end(seen.job.state) or (deadline and time.monotonic() >= deadline)):
             return
 
 
 def _wait(identifier: str, seconds: int | None) -> int:
-    for entry in _follow(identifier, seconds):
-        sys.stderr.write(f"{told(entry.event, entry.received)}\n")
-    found = _look(identifier, 0, 0).job
-    typer.echo(_state(found))
-    return EXIT_CODES.get(found.state, TIMED_OUT)
+    for seen in _follow(identifier, seconds):
+        sys.stderr.writelines(f"{told(entry.event, entry.received)}\n" for entry in seen.entries)
+        sys.stderr.flush()
+    typer.echo(_state(seen.job))
+    return EXIT_CODES.get(seen.job.state, TIMED_OUT)
 
 
 def _state(found: Job) -> str:

@@ -140,8 +140,11 @@ def gate(
 
 @review.command()
 def show(identifier: str = _ID, json: bool = _JSON) -> None:
-    """Show a review with all of its rounds: who said what, and how it is known who that was."""
-    found = _look(identifier)
+    """Show a review with all of its rounds: who said what, and how it is known who that was.
+
+    It is asked for where it was started, by its whole id; on the hosts of its worker and its reviewers, too.
+    """
+    found = ask_for(Review, "review", "show", identifier)
     if json:
         typer.echo(msgspec.json.encode(found))
         return

@@ -224,6 +224,11 @@ def overtaken(review: Review) -> list[Ask]:
     return [ask for ask in asks if ask.verdict is None and ask not in waiting]
 
 
+def has_part(review: Review, host: str) -> bool:
+    """Tell whether a host is that of the worker, or of a reviewer."""
+    return host in {review.worker_host, *(reviewer.host for reviewer in review.reviewers)}
+
+
 def owes_feedback(review: Review) -> bool:
     """Tell whether the worker has yet to hear what came of the present round."""
     return review.state in {ReviewState.REVISING, ReviewState.FAILED} and not review.present.is_told

@@ -12,6 +12,7 @@ from agentmesh.core.event import Event, JobId
 from agentmesh.core.identity import UNSIGNED, Seal
 from agentmesh.core.job import Job
 from agentmesh.core.model import Contacts, Message, Receipt, Slice, Version
+from agentmesh.core.review import Review
 from agentmesh.errors import ProtocolError
 
 OLDEST_PROTOCOL = 1
@@ -192,7 +193,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class JobRequest(msgspec.Struct, frozen=True):
-    """The sender asks for a job of the receiver's."""
+    """The sender asks for a job of the receiver's, or for a review: their ids are alike."""
 
     KIND: ClassVar[int] = 17
     ticket: ShortText
@@ -216,6 +217,8 @@ class JobAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The job's token, for one of those hosts that it is for."""
     reason: ShortText = ""
     """Why there is no job."""
+    review: Review | None = None
+    """In place of a job the review of that id, for a host that its worker or a reviewer is on."""
 
 
 class Report(msgspec.Struct, frozen=True):

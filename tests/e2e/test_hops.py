@@ -1,11 +1,13 @@
 """Three hosts in a row with a real sshd, the ends without a route to each other: messages and files over the middle."""
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -53,6 +55,73 @@ def test_a_message_goes_over_the_hop_while_the_direct_dial_hangs(row: Row) -> No
     states = {peer.host: (peer.state, peer.via) for peer in status(west).peers}
     assert states["middle"] == ("up", "")
     assert states["east"] in {("connecting", "middle"), ("down", "middle")}
+
+
+def test_reviewers_on_three_hosts_one_of_them_behind_a_relay_pass_a_changed_diff(network: Network, row: Row) -> None:
+    west, middle, east = row
+    for host in row:
+        open_window(host, "dev", "rev", "bash --norc")
+    names = [f"{host.name}-dev-rev" for host in row]
+    eventually(knows(west, *names), "west knows the reviewers", network.diagnose)
+    diff = west.outside("change.diff")
+    diff.write_text("+flaw\n")
+    words = ("--diff", "change.diff", "--worker", "east-dev-box", "--reviewers", ",".join(names))
+    review = west.run("agentmesh", "review", "start", *words).stdout.strip()
+    for number, flawed in enumerate((True, False), 1):
+        asked = asks(west, review, number)
+        assert set(asked) == set(names)
+        for host in row:
+            said = "not-pass --feedback 'line 1 leaks'" if flawed and host is east else "pass"
+            assert in_pane(host, f"agentmesh review verdict {asked[f'{host.name}-dev-rev']} {said}") == 0
+        told = f"Review {review}, round {number} of 3: NOT PASS (2 of 3 passed)."
+        if flawed:
+            eventually(lambda told=told: told in inbox(east), "the worker is told", network.diagnose)  # type: ignore[misc]
+            assert "--- east-dev-rev: not-pass\n    line 1 leaks\n" in inbox(east)
+            assert west.run("agentmesh", "review", "gate", review, check=False).returncode == 8
+            diff.write_text("+mended\n")
+            west.run("agentmesh", "review", "update", review)
+    assert west.run("agentmesh", "review", "wait", review).returncode == 0
+    assert west.run("agentmesh", "review", "gate", review).stdout == f"{review}: passed by {', '.join(names)}\n"
+    shown = json.loads(west.run("agentmesh", "review", "show", review, "--json").stdout)
+    (origin,) = (ask["origin"] for ask in shown["rounds"][1]["asks"] if ask["reviewer"]["host"] == "east")
+    assert (origin["host"], origin["via"]) == ("east", "middle")
+    others = west.run("agentmesh", "review", "start", *words[:2], "--worker", names[0], "--reviewers", names[1])
+    refused = east.run("agentmesh", "review", "show", others.stdout.strip(), check=False)
+    assert (refused.returncode, "is west: run the command there." in refused.stderr) == (1, True)
+    for host in (middle, east):
+        assert json.loads(host.run("agentmesh", "review", "show", review, "--json").stdout) == shown
+        elsewhere = host.run("agentmesh", "review", "update", review, check=False)
+        assert elsewhere.returncode == 1
+        assert f"The home of {review} is west: run the command there." in elsewhere.stderr
+        misnamed = host.run("agentmesh", "review", "verdict", review, "pass", check=False)
+        assert f"{review} is a review; name your own job in it, as its brief does." in misnamed.stderr
+
+
+def asks(host: Host, review: str, number: int) -> dict[str, str]:
+    """Return the review job of each reviewer in a round, when all have been asked."""
+
+    def parts() -> list[dict[str, Any]]:
+        rounds = json.loads(host.run("agentmesh", "review", "show", review, "--json").stdout)["rounds"]
+        return list(rounds[number - 1]["asks"]) if len(rounds) == number else []
+
+    eventually(lambda: parts() and all(part.get("is_sent") for part in parts()), "all are asked", parts)
+    return {part["reviewer"]["address"]: part["job"] for part in parts()}
+
+
+def in_pane(host: Host, command: str) -> int:
+    """Run a command in the shell of a reviewer's pane, and return its exit code."""
+    said = host.outside("said")
+    said.unlink(missing_ok=True)
+    line = f"cd; {command} >output 2>&1; echo $? >part; mv part said"
+    host.run("tmux", "send-keys", "-t", "dev:rev", "C-u", line, "Enter")
+    eventually(said.exists, f"{command} ends", lambda: screen(host, "dev:rev"))
+    return int(said.read_text())
+
+
+def inbox(host: Host) -> str:
+    """Return every message that a host has got, one after the other."""
+    letters = msgspec.json.decode(host.run("agentmesh", "inbox", "--json").stdout, type=list[Letter])
+    return "\n".join(letter.message.body for letter in letters)
 
 
 def make(host: Host, name: str, size: int) -> str:

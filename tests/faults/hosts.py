@@ -2,11 +2,11 @@
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,7 @@ class MortalHost(LocalHost):
     def __init__(self, name: str, root: Path) -> None:
         super().__init__(name, root)
         self._plan = self.home / "plan"
+        self._lists = count()
         self._steps = self.home / "steps"
         self.listen("127.0.0.1:0")
         self.environment["PATH"] = f"{self.agents}/bin:{self.environment['PATH']}"
@@ -49,19 +50,13 @@ class MortalHost(LocalHost):
         )
 
     def start(self) -> None:
-        """Run the agent, and wait until it listens."""
+        """Run the agent, and wait until it answers."""
         assert self._nursery.stdin is not None
         assert self._nursery.stdout is not None
         self._nursery.stdin.write(b"\n")
         self._nursery.stdin.flush()
         self._pid = int(self._nursery.stdout.readline())
-        eventually(self._listens, "the agent listens", lambda: self.log, seconds=30)
-
-    def _listens(self) -> bool:
-        with closing(socket.socket(socket.AF_UNIX)) as probe, suppress(OSError):
-            probe.connect(str(self.agents / "agent.sock"))
-            return True
-        return False
+        eventually(self.asking.answers, "the agent answers", lambda: self.log)
 
     @property
     def is_dead(self) -> bool:
@@ -105,7 +100,7 @@ class MortalHost(LocalHost):
 
     def list_steps(self) -> None:
         """Have the agent write down the steps from now on."""
-        self._steps.unlink(missing_ok=True)
+        self._steps = self.home / f"steps-{next(self._lists)}"  # by another name, or the agent would go on counting
         self._write_plan(f"list {self._steps}")
 
     @property

@@ -60,16 +60,16 @@ class JobSoak:
 
     def run(self, jobs: int, seconds: float) -> Outcome:
         """Have so many jobs submitted and worked on; returns how they fared, after this time at the latest."""
-        each, end = jobs // len(NAMES), time.monotonic() + seconds
+        end = time.monotonic() + seconds
         submitting = [
-            self._start(name, "submit", f"s{name}", self._seed, str(each), "submitted", *self._targets)
-            for name in NAMES
+            self._start(name, "submit", f"s{name}", self._seed, str(share), "submitted", *self._targets)
+            for name, share in _shares(jobs).items()
         ]
         working = [self._start(name, "work", f"w{name}", "todo", "reported") for name in NAMES]
         are_all = False
         while time.monotonic() < end:
             self._hand_over()
-            if len(self._submitted) >= each * len(NAMES) and not are_all:
+            if len(self._submitted) >= jobs and not are_all:
                 are_all = True
                 for name in NAMES:
                     self._append(name, "")
@@ -159,6 +159,15 @@ class JobSoak:
             outcome.bad.append(f"{job}: told not to be accepted: {untrue} of {said}")
         if not mine or mine[-1].type != STEPS[-1]:
             outcome.bad.append(f"{job}: not ended: {said}")
+
+
+def _shares(jobs: int) -> dict[str, int]:
+    """Return how many of the jobs each host submits.
+
+    >>> _shares(1000)
+    {'a': 334, 'b': 333, 'c': 333}
+    """
+    return {name: len(range(place, jobs, len(NAMES))) for place, name in enumerate(NAMES)}
 
 
 def main() -> int:

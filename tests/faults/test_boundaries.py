@@ -6,7 +6,7 @@ The steps are those that a message was seen to pass through, so that a new one i
 import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ import pytest
 from agentmesh.core.delivery import State, is_end
 from tests.eventually import eventually
 from tests.faults.hosts import MortalHost, Program
-from tests.mesh.local import befriend
 
 pytestmark = pytest.mark.tmux
 
@@ -141,19 +140,6 @@ def alone(root: Path) -> Iterator[MortalHost]:
         yield host
     finally:
         host.end()
-
-
-@pytest.fixture(scope="module")
-def two(root: Path) -> Iterator[tuple[MortalHost, MortalHost]]:
-    with ExitStack() as life:
-        hosts = MortalHost("from", root), MortalHost("to", root)
-        for host in hosts:
-            life.callback(host.end)
-            host.start()
-        befriend(hosts)
-        for host in hosts:
-            host.listen(host.status().listening)
-        yield hosts
 
 
 def strike_everywhere(scene: Scene, victim: MortalHost, *words: str) -> None:
