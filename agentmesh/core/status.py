@@ -22,6 +22,8 @@ class Mirroring(msgspec.Struct, frozen=True):
     """Events that it doesn't have yet."""
     reason: str = ""
     """Why not, or what is doubtful; empty when all is well."""
+    withheld: int = 0
+    """Jobs whose events it lacks because it denies them, while it has those of others."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
