@@ -44,6 +44,10 @@ class Mirrors:
         """Return how it stands with each broker."""
         return [await mirror.standing() for mirror in self._mirrors.values()]
 
+    def forget(self, job: str) -> None:
+        """Forget where the events of a job go that is kept no longer."""
+        self._destinations.pop(job, None)
+
     def _on_news(self, job: str) -> None:
         if job in self._destinations:
             self._wake()

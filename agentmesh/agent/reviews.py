@@ -24,6 +24,7 @@ from agentmesh.core.delivery import State, exit_code
 from agentmesh.core.event import EventType, content
 from agentmesh.core.job import Job, is_end
 from agentmesh.core.review import Ask, Review, Verdict
+from agentmesh.core.review_text import ask_text, feedback_text, message_id
 from agentmesh.core.text import LARGEST_BODY
 from agentmesh.errors import AgentmeshError, BadEvent, BadFile, Unreachable
 from agentmesh.store import reviews as store
@@ -133,7 +134,7 @@ class Reviews:
         if not ask.is_sent:
             self._begin(_brief_of(ask), partial(self._ask, review, ask))
             return
-        receipt = await self._handover.receipt(core.message_id(_brief_of(ask)))
+        receipt = await self._handover.receipt(message_id(_brief_of(ask)))
         if receipt and exit_code(receipt.state) and receipt.state is not State.UNCERTAIN:
             await self._settle(review, ask, reason=f"it could not be asked: {receipt.state} {receipt.detail}".strip())
 
@@ -177,7 +178,7 @@ class Reviews:
             to=ask.reviewer.address,
             hosts=(ask.reviewer.host,),
             title=f"review {review.id[-8:]} of SHA-256 {review.present.sha256}",
-            brief=core.ask_text(review, ask),
+            brief=ask_text(review, ask),
             created=int(time.time()),
             is_personal=True,
         )
@@ -191,11 +192,11 @@ class Reviews:
 
     async def _ask(self, review: Review, ask: Ask) -> None:
         note = Note(
-            id=core.message_id(_brief_of(ask)),
+            id=message_id(_brief_of(ask)),
             sender=review.submitter,
             to=ask.reviewer.address,
             host=ask.reviewer.host,
-            text=core.ask_text(review, ask),
+            text=ask_text(review, ask),
             file=self._diff(review, review.present.sha256),
         )
         try:
@@ -212,14 +213,14 @@ class Reviews:
     async def _tell(self, review: Review) -> None:
         """Give the worker the feedback of a round: as one message, or as a file where that would be too long."""
         number = review.present.number
-        text = core.feedback_text(review, self._jobs.alias)
+        text = feedback_text(review, self._jobs.alias)
         file = None
         if len(text.encode()) > LARGEST_BODY:
             file = self._folder / review.id / f"review-{review.id[-8:]}-feedback-{number}.txt"
             await asyncio.to_thread(replace, file, text.encode())
             text = text.splitlines()[0]
         note = Note(
-            id=core.message_id(f"feedback of {review.id} {number}"),
+            id=message_id(f"feedback of {review.id} {number}"),
             sender=review.submitter,
             to=review.worker,
             host=review.worker_host,
