@@ -33,7 +33,7 @@ _LONGEST_PATH = 1000
 """Characters."""
 _PROGRAM = "agentmesh job"
 _JSON = typer.Option(False, "--json", help="Print it as JSON.")
-_ID = typer.Argument(metavar="ID", help="The job's id; of a job of this host its end will do.")
+_ID = typer.Argument(metavar="JOB", help="The job's id; of a job of this host its end will do.")
 
 job = typer.Typer(
     help="Hand a task to a program or person in a pane, anywhere in the mesh, and follow it.",
