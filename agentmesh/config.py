@@ -168,6 +168,14 @@ def load_config(paths: Paths) -> Config:
         raise BadConfiguration(path=paths.config, reason=error) from error
 
 
+def settings_time(paths: Paths) -> int:
+    """Return when config.toml was changed last, in nanoseconds since 1970; 0 when there is none."""
+    try:
+        return paths.config.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def load_broker(paths: Paths) -> Broker | None:
     """Return the broker that the environment or config.toml names, if one does. Raises BadBroker, BadConfiguration."""
     found = chosen(os.environ, load_config(paths).mqtt)

@@ -33,6 +33,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     code: str = ""
     """A digest of the code that it has loaded; of an agent that doesn't tell, empty."""
+    settings: int | None = None
+    """When the config.toml that it goes by had been changed last, in nanoseconds since 1970, 0 without one."""
     pid: int
     home: str
     listening: str
