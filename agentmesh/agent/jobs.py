@@ -201,8 +201,8 @@ class Jobs:
             news.set()
         self.changed.set()
         self.changed = asyncio.Event()
-        await self.records.show(job.id)
         self.on_news(job.id)
+        await self.records.show(job.id)
 
     def _keep(self, job: Job) -> None:
         if is_end(job.state):
