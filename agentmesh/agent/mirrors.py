@@ -38,7 +38,7 @@ class Mirrors:
             self._mirror(self._host_broker, self._alias)
         for path in sorted(self._paths.jobs.glob(f"*/{NAME}")):
             await self._destination(path.parent.name)
-        self._jobs.on_news = self._on_news
+        self._jobs.listeners.append(self._on_news)
 
     async def standings(self) -> list[Mirroring]:
         """Return how it stands with each broker."""

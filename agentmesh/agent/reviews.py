@@ -56,6 +56,9 @@ class Reviews:
         self._tasks = tasks
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._news = asyncio.Event()
+        """Set when anything has happened to any job."""
+        jobs.listeners.append(lambda _: self._news.set())
 
     async def start(self, draft: Review, content_path: Path) -> Review:
         """Store a review with its first round. Raises BadFile."""
@@ -103,12 +106,13 @@ class Reviews:
     async def keep_going(self) -> None:
         """Take every review on, whenever something has happened."""
         while True:
-            news, changed = self._jobs.changed, self._changed
+            self._news.clear()
+            changed = self._changed
             unsettled = await self._database.write(store.listed, settled=False)
             for review in unsettled:
                 with supervised("review not taken on", review=review.id):
                     await self._take_on(review)
-            await _within(AGAIN_SECONDS, changed, *([news] if unsettled else []))
+            await _within(AGAIN_SECONDS, changed, *([self._news] if unsettled else []))
 
     async def _take_on(self, review: Review) -> None:
         for ask in core.overtaken(review):
