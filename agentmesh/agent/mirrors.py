@@ -44,6 +44,11 @@ class Mirrors:
         """Return how it stands with each broker."""
         return [await mirror.standing() for mirror in self._mirrors.values()]
 
+    @property
+    def brokers(self) -> list[str]:
+        """The names of the brokers that there is a mirror for."""
+        return list(self._mirrors)
+
     def forget(self, job: str) -> None:
         """Forget where the events of a job go that is kept no longer."""
         self._destinations.pop(job, None)

@@ -51,7 +51,7 @@ class Retention:
         for job in await self._database.write(retention.old_jobs, before):
             await self._remove("job", job, self._records.remove)
             self._mirrors.forget(job)
-        await self._database.write(retention.forget_traces, before)
+        await self._database.write(retention.forget_traces, before, self._mirrors.brokers)
 
     async def _remove_review(self, identifier: str) -> None:
         # The files go first: what a crash leaves of them is found again by the row.

@@ -1,6 +1,7 @@
 """Remove what ended long ago. Each function runs in one transaction."""
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
@@ -64,15 +65,18 @@ def forget_job(connection: sqlite3.Connection, identifier: str) -> None:
         connection.execute(f"DELETE FROM {table} WHERE job = ?", (identifier,))  # noqa: S608 (our own names)
 
 
-def forget_traces(connection: sqlite3.Connection, before: UnixTime) -> None:
-    """Remove what was noted before a moment of jobs that are not kept here.
+def forget_traces(connection: sqlite3.Connection, before: UnixTime, brokers: Sequence[str]) -> None:
+    """Remove what was noted before a moment of jobs that are not kept here; ``brokers``: those that are in use.
 
-    That is the numbers used for other hosts' jobs, far below their emitters' clocks by now, and what a broker was to
-    retain until then: as it wasn't taken back, that broker is in use no more.
+    That is the numbers used for other hosts' jobs, far below their emitters' clocks by now, and what other brokers were
+    to retain until then, as nobody takes it back from them.
     """
     connection.execute(
         "DELETE FROM seqs WHERE seq < ? * 1000000"
         " AND job NOT IN (SELECT id FROM jobs UNION SELECT job FROM reports UNION SELECT job FROM workers)",
         (before,),
     )
-    connection.execute("DELETE FROM retained WHERE until < ?", (before,))
+    connection.execute(
+        "DELETE FROM retained WHERE until < ? AND broker NOT IN (SELECT value FROM json_each(?))",
+        (before, msgspec.json.encode(brokers).decode()),
+    )

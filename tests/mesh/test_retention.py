@@ -13,7 +13,7 @@ from agentmesh.agent.retention import DAY, Retention
 from agentmesh.agent.tasks import Tasks
 from agentmesh.config import Paths
 from agentmesh.core.address import Address
-from agentmesh.core.event import EventType
+from agentmesh.core.event import Event, EventType
 from agentmesh.core.job import Job
 from agentmesh.core.review import Ask, Review, Reviewer, ReviewState, Round, Verdict
 from agentmesh.store import mirror, reports, retention, reviews
@@ -63,6 +63,8 @@ async def test_jobs_and_reviews_go_whole_when_they_have_been_over_for_long_enoug
             await jobs.report(job.id, "hub-dev-one", EventType.COMPLETED, {})
         await database.write(mirror.withhold, "broker", ended.id, 1)
         await database.write(reports.store, "far-0000000000000000", "me", EventType.STARTED, "{}", "", now * 1_000_000)
+        end = Event(job=ended.id, seq=1, type=EventType.COMPLETED, time=0, sender="me")
+        await database.write(mirror.retain, "broker", end, now)
         review = a_review(reviewed, now, state=ReviewState.REVISING)
         await database.write(reviews.add, review)
         (paths.reviews / review.id).mkdir(parents=True)
@@ -94,6 +96,7 @@ async def test_jobs_and_reviews_go_whole_when_they_have_been_over_for_long_enoug
         assert await database.write(_count, "seqs", elsewhere)
         await after[90](now + 91 * DAY)
         assert not await database.write(_count, "seqs", elsewhere)
+        assert not await database.write(mirror.retained, "broker")  # no mirror takes it back any more
 
 
 def _count(connection: sqlite3.Connection, table: str, job: str) -> int:
