@@ -11,7 +11,6 @@ import typer
 
 from agentmesh.adapters import ipc
 from agentmesh.cli.ask import ask_for
-from agentmesh.core.chain import Entry
 from agentmesh.core.errand import Seen, Watch
 from agentmesh.core.event import Event, content
 from agentmesh.core.job import EXIT_CODES, Job, is_end
@@ -30,8 +29,11 @@ def look(identifier: str, beyond: int, patience: int) -> Seen:
     return ask_for(Seen, "job", "watch", msgspec.json.encode(wanted).decode())
 
 
-def follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
-    """Yield what happens to a job until it ends, or so many seconds are over; go on when an agent is away meanwhile."""
+def follow(identifier: str, seconds: int | None) -> Iterator[Seen]:
+    """Yield what happens to a job, and at last how it is: when it has ended, or so many seconds are over.
+
+    Goes on when an agent is away meanwhile.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
     count, complaint = 0, ""
     while True:
@@ -46,7 +48,7 @@ def follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
                 sys.stderr.write(f"agentmesh job: {complaint} Still waiting.\n")
             time.sleep(_AGAIN_SECONDS)
             continue
-        yield from seen.entries
+        yield seen
         count += len(seen.entries)
         if not seen.entries and (is_end(seen.job.state) or (deadline and time.monotonic() >= deadline)):
             return
@@ -54,11 +56,11 @@ def follow(identifier: str, seconds: int | None) -> Iterator[Entry]:
 
 def wait_for_end(identifier: str, seconds: int | None) -> int:
     """Show what happens to a job until it ends, or so many seconds are over; return the exit code."""
-    for entry in follow(identifier, seconds):
-        sys.stderr.write(f"{told(entry.event, entry.received)}\n")
-    found = look(identifier, 0, 0).job
-    typer.echo(state_text(found))
-    return EXIT_CODES.get(found.state, TIMED_OUT)
+    for seen in follow(identifier, seconds):
+        sys.stderr.writelines(f"{told(entry.event, entry.received)}\n" for entry in seen.entries)
+        sys.stderr.flush()
+    typer.echo(state_text(seen.job))
+    return EXIT_CODES.get(seen.job.state, TIMED_OUT)
 
 
 def state_text(found: Job) -> str:

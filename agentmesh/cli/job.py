@@ -158,8 +158,9 @@ def show_log(
     json: bool = typer.Option(False, "--json", help="Print each event as a line of JSON."),
 ) -> None:
     """Show what has happened to a job."""
-    for entry in follow(identifier, None if goes_on else 0):
-        typer.echo(msgspec.json.encode(entry) if json else told(entry.event, entry.received))
+    for seen in follow(identifier, None if goes_on else 0):
+        for entry in seen.entries:
+            typer.echo(msgspec.json.encode(entry) if json else told(entry.event, entry.received))
 
 
 @job.command()
