@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import tomlkit
@@ -110,6 +111,13 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds between two of them, so that they don't flood a program."""
 
 
+class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[jobs]``: what is kept of jobs and reviews that are over."""
+
+    keep: Annotated[int, msgspec.Meta(ge=0)] = 90
+    """Days; 0: for ever."""
+
+
 class Sync(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[sync]``: how often everything is looked at again, though nothing was heard."""
 
@@ -138,6 +146,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tmux: Tmux = Tmux()
     drops: Drops = Drops()
     queue: Queue = Queue()
+    jobs: Jobs = Jobs()
     sync: Sync = Sync()
     mesh: Mesh = Mesh()
     identity: Identity = Identity()
@@ -157,6 +166,14 @@ def load_config(paths: Paths) -> Config:
         return msgspec.convert(document.unwrap(), Config)
     except msgspec.ValidationError as error:
         raise BadConfiguration(path=paths.config, reason=error) from error
+
+
+def settings_time(paths: Paths) -> int:
+    """Return when config.toml was changed last, in nanoseconds since 1970; 0 when there is none."""
+    try:
+        return paths.config.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def load_broker(paths: Paths) -> Broker | None:

@@ -33,6 +33,7 @@ from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.reporting import Reporting
 from agentmesh.agent.reports import Reports
+from agentmesh.agent.retention import Retention
 from agentmesh.agent.review_desk import ReviewDesk
 from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
@@ -70,6 +71,7 @@ class Agent(msgspec.Struct, frozen=True):
     workers: Workers
     mirrors: Mirrors
     reviews: Reviews
+    retention: Retention
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -110,6 +112,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         errands.directory, errands.submitting = directory, Submitting(jobs, directory, sending.run)
         handover = Handover(database, postman, dropping, links)
         reviews = Reviews(paths.reviews, database, jobs, handover, links.wait_for_link, tasks)
+        retention = Retention(config.jobs.keep, paths.reviews, database, jobs.records, mirrors)
         review_desk = ReviewDesk(alias, reviews, directory, errands)
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
@@ -145,6 +148,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 workers,
                 mirrors,
                 reviews,
+                retention,
                 tasks,
                 stopping,
             )
@@ -208,6 +212,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start_supervised("watch jobs", agent.jobs.keep_watching())
         agent.tasks.start_supervised("watch workers", agent.workers.keep_watching(agent.errands.say_lost))
         agent.tasks.start_supervised("take reviews on", agent.reviews.keep_going())
+        agent.tasks.start_supervised("forget what ended long ago", agent.retention.keep_forgetting())
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))

@@ -47,10 +47,8 @@ class Jobs:
         """Those that have not ended, without their briefs: they are looked at all the time."""
         self._news: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         """What those wait for who watch a job."""
-        self.changed = asyncio.Event()
-        """Set as soon as anything happens to any job from now on; then another takes its place."""
-        self.on_news: Callable[[str], None] = lambda _: None
-        """Told of which job an event was accepted."""
+        self.listeners: list[Callable[[str], None]] = []
+        """Told of which job an event was accepted, as soon as that is durable."""
 
     def new_id(self) -> str:
         """Return an id that no job has."""
@@ -199,10 +197,9 @@ class Jobs:
         self._keep(job)
         if news := self._news.pop(job.id, None):
             news.set()
-        self.changed.set()
-        self.changed = asyncio.Event()
+        for tell in self.listeners:
+            tell(job.id)
         await self.records.show(job.id)
-        self.on_news(job.id)
 
     def _keep(self, job: Job) -> None:
         if is_end(job.state):

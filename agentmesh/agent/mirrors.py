@@ -38,11 +38,20 @@ class Mirrors:
             self._mirror(self._host_broker, self._alias)
         for path in sorted(self._paths.jobs.glob(f"*/{NAME}")):
             await self._destination(path.parent.name)
-        self._jobs.on_news = self._on_news
+        self._jobs.listeners.append(self._on_news)
 
     async def standings(self) -> list[Mirroring]:
         """Return how it stands with each broker."""
         return [await mirror.standing() for mirror in self._mirrors.values()]
+
+    @property
+    def brokers(self) -> list[str]:
+        """The names of the brokers that there is a mirror for."""
+        return list(self._mirrors)
+
+    def forget(self, job: str) -> None:
+        """Forget where the events of a job go that is kept no longer."""
+        self._destinations.pop(job, None)
 
     def _on_news(self, job: str) -> None:
         if job in self._destinations:

@@ -26,7 +26,7 @@ from agentmesh.core.model import Letter, Message, Origin, Receipt
 from agentmesh.core.registry import LONGEST_ADDRESS, is_address
 from agentmesh.core.text import LARGEST_BODY
 from agentmesh.errors import AgentmeshError
-from agentmesh.store import inbox, outbox, retention
+from agentmesh.store import inbox, outbox
 from agentmesh.store.database import Database
 
 QUICK_SECONDS = 0.1
@@ -37,8 +37,6 @@ LARGEST_MESSAGE = 4 * LARGEST_BODY
 """Bytes of a peer's message: a text of the largest size, however it is written as JSON, and names of files."""
 LONGEST_WAIT = 366 * 24 * 3600
 """Seconds that a peer's message may wait, whatever the peer says."""
-KEEP_SECONDS = 30 * 24 * 3600
-"""How long a message is kept after its end."""
 _STOPPED = "This host stopped before the message's end was known."
 
 
@@ -167,12 +165,11 @@ class Postman:
         await self._drops.take(stream)
 
     async def recover(self, carrier: Carrier) -> None:
-        """Take up what a stop or a crash interrupted, in its order; forget what ended long ago.
+        """Take up what a stop or a crash interrupted, in its order.
 
         Nothing else may be sent or accepted before this returns.
         """
         self._recovered = True
-        await self._database.write(retention.forget, _now() - KEEP_SECONDS)
         await self.take_up(carrier)
         for letter in await self._database.write(outbox.uncertain, _now() - DOUBT_SECONDS):
             if letter.message.host != self._alias:

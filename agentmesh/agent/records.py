@@ -1,6 +1,8 @@
 """The files of jobs, for people and for those who audit: `job.json`, `events.ndjson` and `token`, in a folder each."""
 
 import asyncio
+import shutil
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -13,7 +15,7 @@ from agentmesh.agent.log import log
 from agentmesh.core.chain import NONE_BEFORE, BadLine, Entry, chained, verified
 from agentmesh.core.job import Job, is_end
 from agentmesh.errors import BrokenChain
-from agentmesh.store import jobs
+from agentmesh.store import jobs, retention
 from agentmesh.store.database import Database
 
 
@@ -49,6 +51,14 @@ class Records:
             if turn.begun < wanted:
                 turn.begun += 1
                 await self._show(identifier)
+
+    async def remove(self, identifier: str) -> None:
+        """Remove a job, first its files, then what the database has. Raises OSError."""
+        turn = self._turns.setdefault(identifier, _Turn())
+        async with turn.lock:
+            with suppress(FileNotFoundError):
+                await asyncio.to_thread(shutil.rmtree, self._folder / identifier)
+            await self._database.write(retention.forget_job, identifier)
 
     async def recover(self) -> None:
         """Write what a crash kept from the files."""

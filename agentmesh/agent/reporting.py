@@ -16,7 +16,7 @@ from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
 from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
-from agentmesh.config import Paths
+from agentmesh.config import Paths, settings_time
 from agentmesh.core.status import Status
 from agentmesh.errors import Unreachable
 
@@ -46,6 +46,7 @@ class Reporting:
         self._peers = peers
         self._postman = postman
         self._mirrors = mirrors
+        self._settings = settings_time(paths)
         self.listening = ""
         """The address of the agent's own SSH listener; empty without one."""
         self.code = ""
@@ -59,6 +60,7 @@ class Reporting:
             host=self._alias,
             version=__version__,
             code=self.code,
+            settings=self._settings,
             pid=os.getpid(),
             home=str(self._paths.home),
             listening=self.listening,

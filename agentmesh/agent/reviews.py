@@ -24,6 +24,7 @@ from agentmesh.core.delivery import State, exit_code
 from agentmesh.core.event import EventType, content
 from agentmesh.core.job import Job, is_end
 from agentmesh.core.review import Ask, Review, Verdict
+from agentmesh.core.review_text import ask_text, feedback_text, message_id
 from agentmesh.core.text import LARGEST_BODY
 from agentmesh.errors import AgentmeshError, BadEvent, BadFile, Unreachable
 from agentmesh.store import reviews as store
@@ -55,6 +56,9 @@ class Reviews:
         self._tasks = tasks
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._news = asyncio.Event()
+        """Set when anything has happened to any job."""
+        jobs.listeners.append(lambda _: self._news.set())
 
     async def start(self, draft: Review, content_path: Path) -> Review:
         """Store a review with its first round. Raises BadFile."""
@@ -102,12 +106,13 @@ class Reviews:
     async def keep_going(self) -> None:
         """Take every review on, whenever something has happened."""
         while True:
-            news, changed = self._jobs.changed, self._changed
+            self._news.clear()
+            changed = self._changed
             unsettled = await self._database.write(store.listed, settled=False)
             for review in unsettled:
                 with supervised("review not taken on", review=review.id):
                     await self._take_on(review)
-            await _within(AGAIN_SECONDS, changed, *([news] if unsettled else []))
+            await _within(AGAIN_SECONDS, changed, *([self._news] if unsettled else []))
 
     async def _take_on(self, review: Review) -> None:
         for ask in core.overtaken(review):
@@ -133,7 +138,7 @@ class Reviews:
         if not ask.is_sent:
             self._begin(_brief_of(ask), partial(self._ask, review, ask))
             return
-        receipt = await self._handover.receipt(core.message_id(_brief_of(ask)))
+        receipt = await self._handover.receipt(message_id(_brief_of(ask)))
         if receipt and exit_code(receipt.state) and receipt.state is not State.UNCERTAIN:
             await self._settle(review, ask, reason=f"it could not be asked: {receipt.state} {receipt.detail}".strip())
 
@@ -177,7 +182,7 @@ class Reviews:
             to=ask.reviewer.address,
             hosts=(ask.reviewer.host,),
             title=f"review {review.id[-8:]} of SHA-256 {review.present.sha256}",
-            brief=core.ask_text(review, ask),
+            brief=ask_text(review, ask),
             created=int(time.time()),
             is_personal=True,
         )
@@ -191,11 +196,11 @@ class Reviews:
 
     async def _ask(self, review: Review, ask: Ask) -> None:
         note = Note(
-            id=core.message_id(_brief_of(ask)),
+            id=message_id(_brief_of(ask)),
             sender=review.submitter,
             to=ask.reviewer.address,
             host=ask.reviewer.host,
-            text=core.ask_text(review, ask),
+            text=ask_text(review, ask),
             file=self._diff(review, review.present.sha256),
         )
         try:
@@ -212,14 +217,14 @@ class Reviews:
     async def _tell(self, review: Review) -> None:
         """Give the worker the feedback of a round: as one message, or as a file where that would be too long."""
         number = review.present.number
-        text = core.feedback_text(review, self._jobs.alias)
+        text = feedback_text(review, self._jobs.alias)
         file = None
         if len(text.encode()) > LARGEST_BODY:
             file = self._folder / review.id / f"review-{review.id[-8:]}-feedback-{number}.txt"
             await asyncio.to_thread(replace, file, text.encode())
             text = text.splitlines()[0]
         note = Note(
-            id=core.message_id(f"feedback of {review.id} {number}"),
+            id=message_id(f"feedback of {review.id} {number}"),
             sender=review.submitter,
             to=review.worker,
             host=review.worker_host,

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import typer
 
-from agentmesh.cli.job import TIMED_OUT, body_of, kind_of, told
+from agentmesh.cli.following import TIMED_OUT, told
+from agentmesh.cli.job import body_of, kind_of
 from agentmesh.config import Paths, load_broker
 from agentmesh.core.broker import KEEP_SECONDS, Broker, warnings
 from agentmesh.core.delivery import EXIT_CODES, State

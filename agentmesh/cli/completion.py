@@ -40,8 +40,8 @@ class Row(NamedTuple):
 def completion(shell: Shell = typer.Argument(metavar="|".join(Shell), help="Your shell.")) -> None:
     """Print the script with which a shell completes our commands.
 
-    It completes the commands, options, peers, files and the addresses of the mesh as it is, of agentmesh, notify-pane
-    and agent-*. Run the lines for your shell once, the first of them again after an upgrade.
+    It completes the commands, options, peers, files, this host's jobs and the addresses of the mesh as it is, of
+    agentmesh, notify-pane and agent-*. Run the lines for your shell once, the first of them again after an upgrade.
     """
     folder = hooks_file().parent / "completion"
     try:

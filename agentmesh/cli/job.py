@@ -1,10 +1,8 @@
 """agentmesh job: hand a task to somebody in the mesh, follow it, report on it."""
 
 import asyncio
-import math
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,26 +11,23 @@ import typer
 
 from agentmesh.adapters import ipc
 from agentmesh.cli.ask import ask, ask_for, do
+from agentmesh.cli.following import follow, look, state_text, told, wait_for_end
 from agentmesh.cli.help import examples
 from agentmesh.cli.table import console, escape, table
 from agentmesh.config import Paths, read_broker
 from agentmesh.core.broker import Settings, warnings
 from agentmesh.core.duration import parse_duration
-from agentmesh.core.errand import Seen, Step, Submission, Watch
-from agentmesh.core.event import Event, EventType, content
-from agentmesh.core.job import EXIT_CODES, LONGEST_TITLE, Job, is_end
+from agentmesh.core.errand import Step, Submission
+from agentmesh.core.event import EventType
+from agentmesh.core.job import LONGEST_TITLE, Job, is_end
 from agentmesh.core.text import without_controls
-from agentmesh.errors import NoAgent, Unreachable, UsageError
+from agentmesh.errors import UsageError
 
-PATIENCE = 30
-"""Seconds for which the agent is asked at a time."""
-TIMED_OUT = 5
-_AGAIN_SECONDS = 1.0
 _LONGEST_PATH = 1000
 """Characters."""
 _PROGRAM = "agentmesh job"
 _JSON = typer.Option(False, "--json", help="Print it as JSON.")
-_ID = typer.Argument(metavar="ID", help="The job's id; of a job of this host its end will do.")
+_ID = typer.Argument(metavar="JOB", help="The job's id; of a job of this host its end will do.")
 
 job = typer.Typer(
     help="Hand a task to a program or person in a pane, anywhere in the mesh, and follow it.",
@@ -107,7 +102,7 @@ def wait(
 
     Exits with 0 when it is completed, 8 on an error, 9 when it is cancelled, 10 when it expired, 5 when time is over.
     """
-    raise typer.Exit(_wait(identifier, parse_duration(timeout, _PROGRAM) if timeout else None))
+    raise typer.Exit(wait_for_end(identifier, parse_duration(timeout, _PROGRAM) if timeout else None))
 
 
 @job.command("list")
@@ -122,7 +117,14 @@ def list_jobs(
         return
     rows = table("id", "submitted", "for", "state", "worker", "title")
     for each in ask_for(list[Job], "job", "list", which):
-        columns = (each.id, _when(each.created), each.to, _state(each), each.worker, each.title or _line(each.brief))
+        columns = (
+            each.id,
+            _when(each.created),
+            each.to,
+            state_text(each),
+            each.worker,
+            each.title or _line(each.brief),
+        )
         rows.add_row(*map(escape, columns))
     console().print(rows)
 
@@ -130,12 +132,12 @@ def list_jobs(
 @job.command()
 def show(identifier: str = _ID, json: bool = _JSON) -> None:
     """Show a job, and why events of it were dropped, if any were."""
-    seen = _look(identifier, 0, 0)
+    seen = look(identifier, 0, 0)
     if json:
         typer.echo(msgspec.json.encode(seen))
         return
     found = seen.job
-    typer.echo(f"{found.id}  {_state(found)}")
+    typer.echo(f"{found.id}  {state_text(found)}")
     for name, value in (("title", found.title), ("for", found.to), ("from", found.submitter), ("worker", found.worker)):
         if value:
             typer.echo(f"  {name}: {without_controls(value)}")
@@ -152,11 +154,11 @@ def show(identifier: str = _ID, json: bool = _JSON) -> None:
 @job.command("log")
 def show_log(
     identifier: str = _ID,
-    follow: bool = typer.Option(False, "-f", "--follow", help="Go on until the job ends."),
+    goes_on: bool = typer.Option(False, "-f", "--follow", help="Go on until the job ends."),
     json: bool = typer.Option(False, "--json", help="Print each event as a line of JSON."),
 ) -> None:
     """Show what has happened to a job."""
-    for seen in _follow(identifier, None if follow else 0):
+    for seen in follow(identifier, None if goes_on else 0):
         for entry in seen.entries:
             typer.echo(msgspec.json.encode(entry) if json else told(entry.event, entry.received))
 
@@ -167,7 +169,7 @@ def cancel(
     reason: str = typer.Option("it was cancelled", "--message", "-m", metavar="TEXT", help="Why."),
 ) -> None:
     """End a job of this host that has not ended."""
-    typer.echo(_state(ask_for(Job, "job", "cancel", identifier, reason)))
+    typer.echo(state_text(ask_for(Job, "job", "cancel", identifier, reason)))
 
 
 @job.command()
@@ -176,7 +178,7 @@ def retry(
     wait_for_it: bool = typer.Option(False, "--wait", help="Wait for its end, as `job wait` does."),
 ) -> None:
     """Submit a job of this host again, as a new one, once it has ended. Prints the new job's id."""
-    old = _look(identifier, 0, 0).job
+    old = look(identifier, 0, 0).job
     if not is_end(old.state):
         raise UsageError(reason=f"The job is {old.state}; cancel it first.", program=_PROGRAM)
     seconds = old.expires - old.created if old.expires else 0
@@ -230,66 +232,12 @@ def _submit(wanted: Submission, *, waits: bool) -> int:
     sys.stdout.write(output.decode())
     sys.stdout.flush()
     sys.stderr.write(error.decode())
-    return _wait(output.decode().split()[0], None) if waits and not code else code
+    return wait_for_end(output.decode().split()[0], None) if waits and not code else code
 
 
 def _report(identifier: str, kind: EventType, body: dict[str, object]) -> None:
     step = Step(job=identifier, type=kind, content=body)
     raise typer.Exit(do("job", "report", msgspec.json.encode(step).decode(), json=False))
-
-
-def _look(identifier: str, beyond: int, patience: int) -> Seen:
-    wanted = Watch(job=identifier, beyond=beyond, patience=patience)
-    return ask_for(Seen, "job", "watch", msgspec.json.encode(wanted).decode())
-
-
-def _follow(identifier: str, seconds: int | None) -> Iterator[Seen]:
-    """Yield what happens to a job, and at last how it is: when it has ended, or so many seconds are over.
-
-    Goes on when an agent is away meanwhile.
-    """
-    deadline = None if seconds is None else time.monotonic() + seconds
-    count, complaint = 0, ""
-    while True:
-        left = PATIENCE if deadline is None else max(0, min(PATIENCE, math.ceil(deadline - time.monotonic())))
-        try:
-            seen = _look(identifier, count, left)
-        except (NoAgent, Unreachable, ipc.Refused) as error:
-            if not count or error.exit_code != Unreachable.exit_code or (deadline and time.monotonic() >= deadline):
-                raise
-            if str(error) != complaint:
-                complaint = str(error)
-                sys.stderr.write(f"agentmesh job: {complaint} Still waiting.\n")
-            time.sleep(_AGAIN_SECONDS)
-            continue
-        yield seen
-        count += len(seen.entries)
-        if not seen.entries and (is_end(seen.job.state) or (deadline and time.monotonic() >= deadline)):
-            return
-
-
-def _wait(identifier: str, seconds: int | None) -> int:
-    for seen in _follow(identifier, seconds):
-        sys.stderr.writelines(f"{told(entry.event, entry.received)}\n" for entry in seen.entries)
-        sys.stderr.flush()
-    typer.echo(_state(seen.job))
-    return EXIT_CODES.get(seen.job.state, TIMED_OUT)
-
-
-def _state(found: Job) -> str:
-    percent = "" if found.percent is None or is_end(found.state) else f" {found.percent} %"
-    message = f": {without_controls(found.message)}" if found.message else ""
-    return f"{found.state}{percent}{message}"
-
-
-def told(made: Event, moment: float) -> str:
-    """Return an event as a line for people, with the moment, in Unix seconds, at which it was taken up."""
-    body = content(made)
-    parts = [f"{body['percent']} %"] if "percent" in body else []
-    parts += [str(body[name]) for name in ("title", "message") if body.get(name)]
-    parts += [msgspec.json.encode(body["data"]).decode()] if "data" in body else []
-    said = without_controls(f"{made.type} by {made.sender}{': ' if parts else ''}{', '.join(parts)}")
-    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M:%S} {said}"
 
 
 def _own_broker(path: Path) -> Settings:

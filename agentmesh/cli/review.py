@@ -24,7 +24,7 @@ from agentmesh.errors import UnknownReview, UsageError
 PATIENCE = 30
 """Seconds for which the agent is asked at a time."""
 _PROGRAM = "agentmesh review"
-_ID = typer.Argument(metavar="ID", help="The review's id; its end will do.")
+_ID = typer.Argument(metavar="REVIEW", help="The review's id; its end will do.")
 _JSON = typer.Option(False, "--json", help="Print it as JSON.")
 
 review = typer.Typer(
@@ -56,7 +56,7 @@ def start(
 
 @review.command()
 def verdict(
-    identifier: str = typer.Argument(metavar="ID", help="The review job's id, as its brief names it."),
+    identifier: str = typer.Argument(metavar="JOB", help="The review job's id, as its brief names it."),
     said: str = typer.Argument(metavar="pass|not-pass"),
     feedback: str = typer.Option("", "--feedback", metavar="FILE|TEXT|-", help="For the worker; - reads it."),
 ) -> None:
@@ -109,7 +109,7 @@ def wait(
 
 @review.command()
 def gate(
-    identifier: str = typer.Argument("", metavar="[ID]", help="The review; without one, any of this diff."),
+    identifier: str = typer.Argument("", metavar="[REVIEW]", help="The review; without one, any of this diff."),
     diff: str = typer.Option("", "--diff", metavar="FILE|RANGE", help="What to look at; else what the review names."),
 ) -> None:
     """Tell at once whether every reviewer has passed the diff as it is now: read again, this very moment.

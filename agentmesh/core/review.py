@@ -14,13 +14,12 @@ A verdict is of one content: it holds for a diff with the same SHA-256, and for 
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from hashlib import sha256
 
 import msgspec
 
 from agentmesh.core.address import Address
 from agentmesh.core.event import JobId
-from agentmesh.core.model import HERE, MessageId, Origin, UnixTime
+from agentmesh.core.model import HERE, Origin, UnixTime
 from agentmesh.errors import BadReview
 
 
@@ -239,6 +238,11 @@ def is_settled(review: Review) -> bool:
     return not (awaited(review) or overtaken(review) or owes_feedback(review))
 
 
+def latest(review: Review) -> UnixTime:
+    """Return when something was said of a diff of the review last, or a round began."""
+    return max(moment for each in review.rounds for moment in (each.began, *(ask.received for ask in each.asks)))
+
+
 def standing(review: Review, digest: str) -> Standing:
     """Return what the verdicts mean for content with this SHA-256."""
     if review.state is ReviewState.CANCELLED:
@@ -260,47 +264,7 @@ def best(reviews: Iterable[Review], digest: str) -> Review | None:
     return next(reversed(passed or of_it), None)
 
 
-def message_id(what: str) -> MessageId:
-    """Return the id of the one message that says something: sent again after a crash, it is the same message.
-
-    >>> message_id("brief of hub-00112233aabbccdd")[:8]
-    'acb459f3'
-    """
-    return sha256(what.encode()).hexdigest()[:32]
-
-
-def ask_text(review: Review, ask: Ask) -> str:
-    """Return what a reviewer reads beside the diff."""
-    number = review.present.number
-    lines = [
-        f"Review {review.id}, round {number} of {review.most_rounds}: please review this diff by {review.worker}.",
-        *([review.brief] if review.brief else []),
-        f"Claim it: agentmesh job claim {ask.job}",
-        f"Answer: agentmesh review verdict {ask.job} pass | not-pass --feedback TEXT",
-    ]
-    return "\n".join(lines)
-
-
-def feedback_text(review: Review, home: str) -> str:
-    """Return what the worker reads when not all have passed. What others say is indented, and can't pass for ours."""
-    present = review.present
-    asks = [ask for reviewer in review.reviewers if (ask := _opinion(review, reviewer, present.sha256))]
-    passed = sum(ask.verdict is Verdict.PASS for ask in asks)
-    head = f"Review {review.id}, round {present.number} of {review.most_rounds}"
-    lines = [f"{head}: NOT PASS ({passed} of {len(asks)} passed)."]
-    for ask in asks:
-        said = "no verdict" if ask.verdict is Verdict.NONE else str(ask.verdict)
-        lines += [f"--- {ask.reviewer.address}: {said}", *(f"    {line}" for line in ask.feedback.splitlines())]
-    if review.state is ReviewState.FAILED:
-        lines.append("No rounds are left.")
-    elif review.worker_host == home:
-        lines.append(f"When it is mended: agentmesh review update {review.id}")
-    else:
-        lines.append(f"When it is mended, tell {review.submitter}, who submits it again on {home}.")
-    return "\n".join(lines)
-
-
-def _opinion(review: Review, reviewer: Reviewer, digest: str) -> Ask | None:
+def opinion(review: Review, reviewer: Reviewer, digest: str) -> Ask | None:
     """Return what a reviewer said last of content, or at least was asked; None if that never was."""
     asks = [ask for each in review.rounds if each.sha256 == digest for ask in each.asks if ask.reviewer == reviewer]
     given = [ask for ask in asks if ask.verdict in {Verdict.PASS, Verdict.NOT_PASS}]
@@ -309,5 +273,5 @@ def _opinion(review: Review, reviewer: Reviewer, digest: str) -> Ask | None:
 
 def _verdict(review: Review, reviewer: Reviewer, digest: str) -> Verdict | None:
     """Return the newest verdict of a reviewer on content; None when there is none."""
-    found = _opinion(review, reviewer, digest)
+    found = opinion(review, reviewer, digest)
     return found.verdict if found and found.verdict is not Verdict.NONE else None

@@ -22,6 +22,8 @@ class Mirroring(msgspec.Struct, frozen=True):
     """Events that it doesn't have yet."""
     reason: str = ""
     """Why not, or what is doubtful; empty when all is well."""
+    withheld: int = 0
+    """Jobs whose events it lacks because it denies them, while it has those of others."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     code: str = ""
     """A digest of the code that it has loaded; of an agent that doesn't tell, empty."""
+    settings: int | None = None
+    """When the config.toml that it goes by had been changed last, in nanoseconds since 1970, 0 without one."""
     pid: int
     home: str
     listening: str

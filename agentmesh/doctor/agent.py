@@ -30,6 +30,9 @@ def check_brokers(answer: Status) -> list[Finding]:
             findings.append(
                 broken(name, seen, f"{broker.waiting} events wait for it; see the reason, then: agentmesh log")
             )
+        elif broker.withheld:
+            remedy = "let us write to the topics of all our jobs there; it is tried again each minute"
+            findings.append(broken(name, broker.reason, remedy))
         elif broker.reason:
             findings.append(
                 warning(name, broker.reason, "use a broker that speaks MQTT 5, or let us read what we write")

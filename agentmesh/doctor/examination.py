@@ -36,7 +36,7 @@ async def examine(paths: Paths) -> list[Finding]:
         agent.check_agent(answer),
         agent.check_socket(answer, paths),
         *([tmux.check_folder(answer), *agent.check_brokers(answer)] if isinstance(answer, Status) else []),
-        home.check_settings(paths),
+        home.check_settings(answer, paths),
         home.check_modes(paths),
         home.check_disk(paths, mounts),
         home.check_registry(paths),

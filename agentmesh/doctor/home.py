@@ -5,17 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentmesh.adapters.files import shown_path
-from agentmesh.config import Paths, load_alias, load_broker, load_config, load_peers, load_profiles
+from agentmesh.config import Paths, load_alias, load_broker, load_config, load_peers, load_profiles, settings_time
 from agentmesh.core.filesystem import is_on_network, kind_of
 from agentmesh.core.finding import Finding, broken, ok, warning
+from agentmesh.core.status import Status
 from agentmesh.errors import BadBroker, BadConfiguration
+from agentmesh.install.agent import Silent
 
 SEEN_BY_OTHERS = 0o077
 WRITTEN_BY_OTHERS = 0o022
 
 
-def check_settings(paths: Paths) -> Finding:
-    """See that what the user has written can be read."""
+def check_settings(answer: Status | Silent | None, paths: Paths) -> Finding:
+    """See that what the user has written can be read, and that the agent goes by it."""
     try:
         alias = load_alias(paths)
         load_config(paths)
@@ -28,6 +30,9 @@ def check_settings(paths: Paths) -> Finding:
         )
     except BadConfiguration as error:
         return broken("settings", str(error), f"correct {error.facts['path']}")
+    if isinstance(answer, Status) and answer.settings not in {None, settings_time(paths)}:
+        seen = f"{shown_path(paths.config)} has been changed since the agent read it"
+        return warning("settings", seen, "agentmesh stop, and start it again (its service does)")
     return ok("settings", f"this host is {alias}")
 
 

@@ -94,6 +94,14 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX reviews_by_need ON reviews (is_settled);
     """,
+    """
+    CREATE TABLE withheld (
+        broker TEXT NOT NULL,
+        job TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (broker, job)
+    ) STRICT;
+    """,
 )
 
 

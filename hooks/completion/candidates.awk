@@ -62,12 +62,18 @@ function offer_named(what,    i) {
 }
 
 function offer(kind,    line, choice, choices, i) {
+    gsub(/^\[|\]$/, "", kind)
     if (kind == "ADDRESS")
         offer_addresses()
     else if (kind == "PEER")
         offer_words(home "/peers.conf", "")
     else if (kind == "ALIAS")
         offer_words(ENVIRON["HOME"] "/.ssh/config", "host")
+    else if (kind == "JOB")
+        offer_jobs()
+    else if (kind == "REVIEW")
+        while (("ls \"${AGENTMESH_HOME:-$HOME/.agents}/reviews\" 2>/dev/null" | getline line) > 0)
+            print line "\t"
     else if (kind == "SESSION")
         while (("tmux list-sessions -F '#{session_name}' 2>/dev/null" | getline line) > 0)
             print line "\t"
@@ -77,6 +83,23 @@ function offer(kind,    line, choice, choices, i) {
         choices = split(kind, choice, "|")
         for (i = 1; i <= choices; i++)
             print choice[i] "\t"
+    }
+}
+
+# The home of a job keeps job.json as the job is, indented, a field a line, in this order.
+function offer_jobs(    line, key, id, title, wanted) {
+    wanted = place ~ / retry$/ ? "^(completed|error|cancelled|expired)$" : "^(registered|claimed|started)$"
+    while (("grep -hE '^  \"(id|title|state)\":' \"${AGENTMESH_HOME:-$HOME/.agents}\"/jobs/*/job.json 2>/dev/null" | getline line) > 0) {
+        match(line, /": /)
+        key = substr(line, 4, RSTART - 4)
+        sub(/,$/, "", line)
+        line = unquoted(substr(line, RSTART + 3))
+        if (key == "id")
+            id = line
+        else if (key == "title")
+            title = line
+        else if (line ~ wanted)
+            print id "\t" title
     }
 }
 

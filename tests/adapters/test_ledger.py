@@ -8,26 +8,13 @@ import pytest
 
 from agentmesh.adapters.ledger import append, read
 
-CHECKOUT = Path(__file__).parents[2]
-APPENDER = """
-import sys
-from pathlib import Path
-from agentmesh.adapters.ledger import append
-
-_, path, name, count = sys.argv
-
-def following(last):
-    return [b"%d %s" % (int(last.split()[0]) + 1 if last else 1, name.encode())]
-
-for _ in range(int(count)):
-    append(Path(path), following)
-"""
+APPENDER = Path(__file__).with_name("programs") / "appending.py"
 
 
 def test_processes_that_append_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "lines"
-    words = [[sys.executable, "-c", APPENDER, str(path), name, "50"] for name in "abcd"]
-    appending = [subprocess.Popen(each, cwd=CHECKOUT) for each in words]
+    words = [[sys.executable, str(APPENDER), str(path), name, "50"] for name in "abcd"]
+    appending = [subprocess.Popen(each) for each in words]
     assert [process.wait(60) for process in appending] == [0] * 4
     numbers = [int(line.split()[0]) for line in read(path)]
     assert numbers == list(range(1, 201))

@@ -85,11 +85,8 @@ def _renames() -> bool:
 def _jobs() -> bool:
     _show(*table.heading())
     with two_hosts() as scene:
-        name = "ssh true"
-        course = [["ssh", "-S", scene.control, scene.there.name, "true"]]
-        ssh = _measured(scene.here, Figure(name=name, course=course, baselines=[], warm_ups=3, rounds=100))[name]
         lines = []
-        for line in events.present(scene, ssh):
+        for line in events.present(scene):
             lines.append(line)
             _show(line)
     _show("")

@@ -1,6 +1,7 @@
 """How long an event takes over MQTT: from its report at the job's home until `job subscribe` prints it elsewhere.
 
-Beside it, in the same run over the same broker with TLS, `mosquitto_pub` to `mosquitto_sub`. All on loopback.
+Beside it, in the same rounds over the same broker with TLS, `mosquitto_pub` to `mosquitto_sub`: as a process for each
+event, and as one that has its connection already and reads lines, as the agent has. All on loopback.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -27,7 +29,10 @@ from tests.mqtt.mosquitto import PATH, Mosquitto
 WARM_UPS, ROUNDS = 5, 50
 PROGRAM = "job event → job subscribe prints"
 AGENT = "the agent is told → job subscribe prints"
-BASELINE = "  mosquitto_pub → mosquitto_sub prints"
+BASELINES = {
+    PROGRAM: "  mosquitto_pub → mosquitto_sub prints",
+    AGENT: "  a line to mosquitto_pub -l → the same prints",
+}
 
 
 def rows() -> Iterator[str]:
@@ -40,8 +45,10 @@ def rows() -> Iterator[str]:
         host.start()
         yield from table.heading()
         yield ""
-        for name, seconds in _measured(broker, host).items():
-            yield table.row(name, Spread.of(seconds[WARM_UPS:]))
+        spreads = {name: Spread.of(seconds[WARM_UPS:]) for name, seconds in _measured(broker, host).items()}
+        for name, baseline in BASELINES.items():
+            yield table.row(name, spreads[name])
+            yield table.row(baseline, spreads[baseline], f"{spreads[baseline].middle / spreads[name].middle:.2f}×")
     finally:
         host.end()
         broker.end()
@@ -53,7 +60,7 @@ def _measured(broker: Mosquitto, host: LocalHost) -> dict[str, list[float]]:
     token = (host.agents / "jobs" / job / "token").read_text().strip()
     told = Step(job=job, type=EventType.PROGRESS, content={"percent": 1})
     socket = Paths(host.agents).socket
-    publish = broker.client("mosquitto_pub", "home", "-t", "python/mqtt/jobs/plain/events", "-q", "1", "-m", "x")
+    publish = broker.client("mosquitto_pub", "home", "-t", "python/mqtt/jobs/plain/events", "-q", "1")
     hear = broker.client("mosquitto_sub", "home", "-i", "heard", "-t", "python/mqtt/jobs/plain/events", "-q", "1")
     follow = ["agentmesh", "job", "subscribe", job]
     known = host.environment | {"AGENTMESH_JOB_TOKEN": token}
@@ -67,18 +74,32 @@ def _measured(broker: Mosquitto, host: LocalHost) -> dict[str, list[float]]:
         assert done.returncode == 0, done
 
     def send() -> None:
-        subprocess.run(publish, check=True, env={"PATH": PATH})
+        subprocess.run([*publish, "-m", "x"], check=True, env={"PATH": PATH})
 
-    taken: dict[str, list[float]] = {PROGRAM: [], AGENT: [], BASELINE: []}
-    with _following(follow, known) as wait, _following(hear, {"PATH": PATH}) as heard:
+    taken: dict[str, list[float]] = {name: [] for pair in BASELINES.items() for name in pair}
+    with (
+        _following(follow, known) as wait,
+        _following(hear, {"PATH": PATH}) as heard,
+        subprocess.Popen(
+            [*publish, "-l", "-i", "lines"], env={"PATH": PATH}, stdin=subprocess.PIPE, bufsize=0
+        ) as open_one,
+    ):
+        assert open_one.stdin is not None
+        line = partial(open_one.stdin.write, b"x\n")
         eventually(lambda: broker.log.count(f" 1 python/mqtt/jobs/{job}/events") > 0, "it listens", lambda: broker.log)
         eventually(lambda: "heard 1 " in broker.log, "it listens", lambda: broker.log)
         for _ in range(WARM_UPS + ROUNDS):
-            for name, emit, line in ((PROGRAM, report, wait), (AGENT, tell, wait), (BASELINE, send, heard)):
+            for name, emit, printed in (
+                (PROGRAM, report, wait),
+                (BASELINES[PROGRAM], send, heard),
+                (AGENT, tell, wait),
+                (BASELINES[AGENT], line, heard),
+            ):
                 began = time.perf_counter()
                 emit()
-                line()
+                printed()
                 taken[name].append(time.perf_counter() - began)
+        open_one.stdin.close()
     return taken
 
 

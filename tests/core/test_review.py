@@ -20,18 +20,16 @@ from agentmesh.core.review import (
     Turn,
     Verdict,
     after,
-    ask_text,
     awaited,
     begun,
     best,
-    feedback_text,
-    message_id,
     noted,
     overtaken,
     owes_feedback,
     standing,
     told,
 )
+from agentmesh.core.review_text import ask_text, feedback_text, message_id
 from agentmesh.errors import BadReview
 
 A, B, C = (character * 64 for character in "abc")

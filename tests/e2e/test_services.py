@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.test_ledger import APPENDER, CHECKOUT
 from tests.e2e.hosts import Host, Network, obstacle
 from tests.e2e.mesh import addresses, asking, open_window, screen, status
 from tests.eventually import eventually
@@ -243,8 +242,9 @@ def test_a_home_on_a_network_file_system_is_warned_of_and_the_agent_says_what_it
 
 def test_processes_that_append_to_a_record_on_a_network_file_system_lose_nothing(solo: Host) -> None:
     with far_mounted(solo, "near"):
-        words = [sys.executable, "-c", APPENDER, str(solo.home / "near" / "lines")]
-        appending = [solo.start(*words, name, "25", env={"PYTHONPATH": str(CHECKOUT)}) for name in "abcd"]
+        program = Path(__file__).parents[1] / "adapters" / "programs" / "appending.py"
+        words = [sys.executable, str(program), str(solo.home / "near" / "lines")]
+        appending = [solo.start(*words, name, "25") for name in "abcd"]
         assert [process.wait(60) for process in appending] == [0] * 4
         lines = solo.outside("far/lines").read_bytes().splitlines()
         assert [int(line.split()[0]) for line in lines] == list(range(1, 101))

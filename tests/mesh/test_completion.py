@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agentmesh.agent.arguments import actions
+from agentmesh.core.job import JobState
+from tests.core.examples import a_job
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
 
@@ -44,7 +47,7 @@ def a_shell(host: LocalHost, shell: str) -> Tab:
         assert (made.returncode, made.stderr) == (0, "")
         script.write_text(made.stdout)
     pane = host.tmux.new_window("asking", *SHELLS[shell])
-    host.tmux.run("resize-window", "-t", pane, "-x", "140", "-y", "50")
+    host.tmux.run("resize-window", "-t", pane, "-x", "200", "-y", "50")
     host.tmux.run("send-keys", "-t", pane, "-l", f". {script}; cd {host.home}; clear; echo re''ady")
     host.tmux.run("send-keys", "-t", pane, "Enter")
 
@@ -134,6 +137,18 @@ def test_tab_completes_the_words_of_a_choice(tab: Tab) -> None:
 
 def test_tab_completes_a_session(tab: Tab) -> None:
     tab("agent-register-hook on de", "agent-register-hook on dev")
+
+
+def test_tab_completes_what_goes_on_and_for_retry_what_has_ended(settled: LocalHost, tab: Tab) -> None:
+    for name, state in (("solo-1111111111111111", "started"), ("solo-2222222222222222", "error")):
+        record = settled.agents / "jobs" / name / "job.json"
+        record.parent.mkdir(parents=True, exist_ok=True)
+        job = a_job(id=name, state=JobState(state), title="the plan", brief='\n  "state": "registered",\n')
+        record.write_bytes(msgspec.json.format(msgspec.json.encode(job)))
+    (settled.agents / "reviews" / "solo-3333333333333333").mkdir(parents=True, exist_ok=True)
+    tab("agentmesh job wait solo-", "agentmesh job wait solo-1111111111111111")
+    tab("; agentmesh job retry solo-", "agentmesh job retry solo-2222222222222222")
+    tab("; agentmesh review gate solo-", "agentmesh review gate solo-3333333333333333")
 
 
 def test_tab_completes_an_option_of_the_old_names(tab: Tab) -> None:

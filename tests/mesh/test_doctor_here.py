@@ -55,6 +55,9 @@ def test_an_agent_that_is_not_what_this_shell_takes_it_for(fresh: LocalHost) -> 
         assert found["hooks"].seen.startswith("no tmux server runs in ")
         assert found["tmux"].state is BROKEN
         assert found["tmux"].seen.startswith("3.1c, at ")
+        assert found["settings"].state is OK
+        (host.agents / "config.toml").write_text("[jobs]\nkeep = 7\n")
+        assert examined(host)["settings"].seen == "~/.agents/config.toml has been changed since the agent read it"
 
         agent.send_signal(signal.SIGSTOP)
         silent = examined(host)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ class Mosquitto:
         return path.read_text() if path.exists() else ""
 
     def use_acl(self, text: str) -> None:
-        """Write the ACL, which holds from the next start."""
+        """Write the ACL, which holds from the next start, or `reload`."""
         (self.folder / "acl").write_text(text)
         (self.folder / "acl").chmod(0o600)
 
@@ -80,6 +81,12 @@ class Mosquitto:
             )
         eventually(self._listens, "the broker listens", lambda: self.log)
         return self
+
+    def reload(self) -> None:
+        """Have it go by the ACL that is written now."""
+        seen = self.log.count("Reloading config")
+        os.kill(self.pid, signal.SIGHUP)
+        eventually(lambda: self.log.count("Reloading config") > seen, "it has read its settings", lambda: self.log)
 
     def kill(self) -> None:
         """End it as a crash does."""

@@ -176,6 +176,41 @@ def test_a_host_that_may_not_write_says_so_and_goes_on(fresh: LocalHost, own: Mo
     eventually(lambda: is_mirrored(fresh), "the broker has all", lambda: (fresh.status(), fresh.log), 60)
 
 
+def test_a_job_that_the_broker_denies_holds_up_no_other_and_follows_in_order(fresh: LocalHost, own: Mosquitto) -> None:
+    own.start()
+    start(fresh, own)
+    denied, other = submit(fresh), submit(fresh)
+    eventually(lambda: is_mirrored(fresh), "both are mirrored", fresh.status)
+    topic = f"python/mqtt/jobs/{denied}/events"
+    (fresh.home / "elsewhere").mkdir()
+    own.use_acl(ACL.replace("user worker", f"topic deny {topic}\nuser worker"))
+    own.reload()
+    words = own.client("mosquitto_sub", "observer", "-i", "heard", "-q", "1", "-t", topic, "-C", "3", "-W", "60")
+    with Followed([*words], {"PATH": PATH}, fresh.home / "elsewhere") as heard:
+        eventually(lambda: f"heard 1 {topic}" in own.log, "it listens", lambda: own.log)
+        report(fresh, denied, "progress", "--percent", "1")
+        report(fresh, other, "completed")
+        eventually(lambda: retained(own, other), "the other's end is there", lambda: (fresh.log, own.log))
+        report(fresh, denied, "progress", "--percent", "2")
+        sees(fresh, f"we may not publish to {topic}. Jobs whose events wait for that: 1.")
+        assert "lacks 2 events" in fresh.run("agentmesh", "status").stdout
+        assert f"we may not publish to {topic}" in fresh.log
+        found = findings(fresh.run("agentmesh", "doctor", "--json").stdout)
+        assert found[f"broker 127.0.0.1:{own.port}"].state is Health.BROKEN
+        fresh.kill()
+        fresh.start()
+        sees(fresh, "Jobs whose events wait for that: 1.")
+        own.use_acl(ACL)
+        own.reload()
+        report(fresh, denied, "completed")
+        eventually(lambda: is_mirrored(fresh), "the broker has all", lambda: (fresh.status(), fresh.log))
+        assert heard.end() == 0
+    assert [content(decode(line)).get("percent") for line in heard.said.splitlines()] == [1, 2, None]
+    assert reason(fresh) == ""
+    assert (kept := retained(own, denied))
+    assert kept.type is EventType.COMPLETED
+
+
 def test_who_has_the_token_reports_from_outside_and_nobody_else(fresh: LocalHost, broker: Mosquitto) -> None:
     start(fresh, broker)
     job = submit(fresh)

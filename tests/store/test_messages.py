@@ -197,10 +197,10 @@ def test_only_what_ended_long_ago_is_forgotten(connection: sqlite3.Connection) -
         receipt, _ = inbox.accept_and_store(connection, a_message(number), NOW)
         if number < 3:
             inbox.advance(connection, receipt, Event.REFUSE, NOW + number)
-    assert retention.forget(connection, NOW + 2) == 2
+    assert retention.forget_messages(connection, NOW + 2) == 2
     assert [letter.message for letter in inbox.listed(connection)] == [a_message(2), a_message(3)]
     assert [letter.message for letter in outbox.listed(connection, ended=True)] == [a_message(2), a_message(3)]
-    assert retention.forget(connection, NOW + 99) == 2
+    assert retention.forget_messages(connection, NOW + 99) == 2
     assert owed(connection) == [a_message(3)]
 
 

@@ -1,0 +1,17 @@
+"""Append lines to a file, each with the number after that of the last: FILE NAME COUNT."""
+
+import sys
+from pathlib import Path
+
+from agentmesh.adapters.ledger import append
+
+_, lines, name, count = sys.argv
+
+
+def following(last: bytes) -> list[bytes]:
+    """Return the next line."""
+    return [b"%d %s" % (int(last.split()[0]) + 1 if last else 1, name.encode())]
+
+
+for _turn in range(int(count)):
+    append(Path(lines), following)
