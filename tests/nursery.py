@@ -239,6 +239,7 @@ class _Nurse:
         os.environ.clear()
         os.environ.update(birth.environment)
         program = birth.words[0]
+        sys.modules["__main__"].__package__ = None  # as that of a script: usage lines name the program by it
         sys.argv[:] = [str(_SCRIPTS / program), *birth.words[1:]]
         return program
 
