@@ -1,6 +1,6 @@
 """Run an agent, again and again, that can kill itself between any two steps of a message's life.
 
-The steps are seen from outside, by Python's own profiling hook: each transaction of the outbox and the inbox, each
+The steps are seen from outside, by Python's own tracing hook: each transaction of the outbox and the inbox, each
 execution of tmux for a pane, each frame that leaves and each that comes. Nothing of the product is changed or replaced.
 
 A file says what to do, and is looked at whenever a step is met: it is absent (go on), says ``list FILE`` (append the
@@ -30,6 +30,7 @@ from agentmesh.core import session
 from agentmesh.core.delivery import Event, State
 from agentmesh.store.database import Database
 
+TraceFunction = Callable[[FrameType, str, Any], Any]
 PLAN = "FAULTS_PLAN"
 """The environment variable that names the file."""
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -94,13 +95,18 @@ class Watch:
         self._last = ""
         self._lock = threading.Lock()
 
-    def __call__(self, frame: FrameType, event: str, _: object) -> None:
-        """Be told of a call or a return of any function."""
-        name = STEPS.get(frame.f_code)
-        if name is None or event not in MARGINS or not (step := name(frame)):
-            return
-        with self._lock:
-            self._meet(f"{MARGINS[event]} {step}")
+    def __call__(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        """Be told of the call of any function; ask to be told of the return of those that are steps."""
+        if frame.f_code not in STEPS:
+            return None
+        frame.f_trace_lines = False
+        return self._see(frame, event, None)
+
+    def _see(self, frame: FrameType, event: str, _: object) -> TraceFunction:
+        if event in MARGINS and (step := STEPS[frame.f_code](frame)):
+            with self._lock:
+                self._meet(f"{MARGINS[event]} {step}")
+        return self._see
 
     def _meet(self, step: str) -> None:
         try:
@@ -134,8 +140,8 @@ def main() -> None:
         if pid == 0:
             try:
                 watch = Watch(Path(os.environ[PLAN]))
-                threading.setprofile(watch)
-                sys.setprofile(watch)
+                threading.settrace(watch)
+                sys.settrace(watch)
                 asyncio.run(app.run(Paths.from_environment()))
             finally:
                 os._exit(0)
