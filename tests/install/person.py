@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import nursery
 from tests.eventually import eventually
 from tests.tmux import RealTmux
 
@@ -39,16 +40,7 @@ class Person:
         self, *words: str, stdin: str = "", environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as this user."""
-        return subprocess.run(
-            words,
-            env=self.environment | (environment or {}),
-            cwd=self.home,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return nursery.run(words, self.environment | (environment or {}), self.home, stdin.encode())
 
     def call(self, *words: str) -> str:
         """Run a command that must succeed, and return what it prints."""

@@ -125,6 +125,7 @@ def test_a_pane_that_is_not_ready_is_left_exactly_as_it_was(host: LocalHost, nam
     elif typed:
         eventually(lambda: "bash-" in host.tmux.screen(pane), "the shell's prompt")
         host.tmux.run("send-keys", "-t", pane, typed, "Enter")
+    eventually(lambda: host.tmux.screen(pane), "the program shows something")
     eventually(
         lambda: why in host.notify(name, "y").stderr, f"it is found to be: {why}", lambda: host.notify(name, "y")
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from agentmesh.core.event import Event, EventType, signed
+from tests import nursery
 from tests.eventually import eventually
 
 TOKEN = "5a" * 32
@@ -29,15 +30,7 @@ class Outside:
     def job(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `agentmesh job`."""
         command = ["agentmesh", "job", *words]
-        done = subprocess.run(
-            command,
-            env=self._environment | environment,
-            cwd=self._home,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = nursery.run(command, self._environment | environment, self._home)
         assert not (self._home / ".agents").exists()
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -55,8 +48,8 @@ class Followed:
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self._said = folder / f"followed-{len(list(folder.iterdir()))}"
         self._told = folder / f"{self._said.name}.err"
-        with self._said.open("wb") as out, self._told.open("wb") as error:
-            self._process = subprocess.Popen(command, env=environment, cwd=folder, stdout=out, stderr=error)
+        with Path(os.devnull).open("rb") as nothing, self._said.open("wb") as out, self._told.open("wb") as error:
+            self._process = nursery.start(command, environment, folder, nothing, out, error)
 
     def __enter__(self) -> Self:
         return self
