@@ -21,6 +21,8 @@ from agentmesh.errors import ProtocolError, Unreachable
 
 TRIES = 8
 """How often a drop that was cut is taken up again, since it last got further."""
+BEGINNINGS = 2
+"""How often one is that was cut before anything had come of it: a link may be giving way to another just then."""
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 10.0
 INPUT_PIECE = 1024 * 1024 - 1
@@ -30,8 +32,11 @@ INPUT_PIECE = 1024 * 1024 - 1
 class DropConversations(Protocol):
     """What brings files to other hosts."""
 
+    async def reach(self, host: str) -> None:
+        """Have a link to a host. Raises Unreachable."""
+
     def drop_conversation(self, host: str) -> AbstractAsyncContextManager[FrameStream]:
-        """Open a conversation for one file. Raises Unreachable."""
+        """Open a conversation for one file with a host that there is a link to. Raises Unreachable."""
 
 
 class Parcel:
@@ -112,14 +117,16 @@ class Dropping:
                 return await self._drops.copy(file, sender, step.advance)
             furthest, failures = -1, 0
             while True:
-                step.done = 0
+                step.done, is_reached = 0, False
                 try:
+                    await self._conversations.reach(host)
+                    is_reached = True
                     async with self._conversations.drop_conversation(host) as stream:
                         return await self._drops.send(stream, file, sender, host, step.advance)
                 except (Unreachable, ProtocolError) as error:
                     failures = failures + 1 if step.done <= furthest else 0
                     furthest = max(furthest, step.done)
-                    if not furthest:
+                    if not furthest and not (is_reached and failures < BEGINNINGS):
                         raise
                     if failures == TRIES:
                         reason = f"{error.facts['reason']}; what has come is kept there: send it again to go on from it"

@@ -189,8 +189,7 @@ class Links:
 
     @asynccontextmanager
     async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
-        """Begin a conversation with a host, by the best way there is, for one file. Raises Unreachable."""
-        await self.reach(host)
+        """Begin a conversation for one file with a host, by the best way that there is. Raises Unreachable."""
         stream, session = await self._reaching.begin(host, "drop")
         try:
             async with self._conversations.held(stream, await greeted(stream, session)):

@@ -7,13 +7,15 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from agentmesh.adapters.outgoing import Outgoing, open_outgoing
+from agentmesh.agent.dropping import BEGINNINGS, Dropping
 from agentmesh.agent.drops import Drops
+from agentmesh.agent.progress import Progress
 from agentmesh.agent.stream import FrameStream
 from agentmesh.config import Drops as DropsConfig
 from agentmesh.core.wire import Chunk, Dropped, Offer, Ready, Refusal
@@ -54,6 +56,47 @@ async def send(inbox: Drops, file: Outgoing, advance: list[int] | None = None) -
     async with conversation() as (near, far), asyncio.TaskGroup() as tasks:
         tasks.create_task(inbox.take(far))
         return await inbox.send(near, file, "me", "there", (advance if advance is not None else []).append)
+
+
+class BreakingLinks:
+    """Conversations with a host that end before anything is said in them, so many times."""
+
+    def __init__(self, inbox: Drops, breaks: int, *, is_away: bool = False) -> None:
+        self._inbox = inbox
+        self._breaks = breaks
+        self._is_away = is_away
+        self.tries = 0
+
+    async def reach(self, host: str) -> None:
+        """Have a link, or not."""
+        if self._is_away:
+            self.tries += 1
+            raise Unreachable(host=host, reason="it is off")
+
+    @asynccontextmanager
+    async def drop_conversation(self, host: str) -> AsyncIterator[FrameStream]:
+        """Begin a conversation, which may break."""
+        self.tries += 1
+        async with conversation() as (near, far):
+            if self.tries <= self._breaks:
+                raise Unreachable(host=host, reason="the link broke during the transfer")
+            taking = asyncio.ensure_future(self._inbox.take(far))
+            yield near
+            await taking
+
+
+@pytest.mark.parametrize(
+    ("breaks", "is_away", "tries"), [(BEGINNINGS, False, BEGINNINGS + 1), (99, False, BEGINNINGS + 1), (0, True, 1)]
+)
+async def test_a_drop_that_breaks_at_its_beginning_is_begun_again_unless_the_host_is_away(
+    inbox: Drops, file: Outgoing, tmp_path: Path, breaks: int, *, is_away: bool, tries: int
+) -> None:
+    links = BreakingLinks(inbox, breaks, is_away=is_away)
+    dropping = Dropping("here", inbox, links, tmp_path / "spool", 10_000_000)
+    with suppress(Unreachable):
+        await dropping.carry(file, "me", "there", Progress())
+    assert links.tries == tries
+    assert landed(tmp_path) == ({"data.bin": DATA} if breaks == BEGINNINGS else {})
 
 
 def landed(tmp_path: Path) -> dict[str, bytes]:
