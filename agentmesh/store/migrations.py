@@ -94,6 +94,15 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX reviews_by_need ON reviews (is_settled);
     """,
+    """
+    CREATE TABLE agent_sessions (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        status TEXT NOT NULL,
+        session BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX agent_sessions_by_name ON agent_sessions (name) WHERE status <> 'archived';
+    """,
 )
 
 
