@@ -1,6 +1,7 @@
 """Find the conversations that programs keep on disk. They are read, and never changed."""
 
 import glob
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -47,7 +48,15 @@ def _read(path: str, profile: SessionProfile) -> Conversation | None:
                 identifier = member(told, profile.conversation_id)
                 folder = member(told, profile.conversation_folder)
                 if identifier and folder:
-                    return Conversation(identifier, folder, path)
+                    return Conversation(identifier, folder, path, _moment(told, profile.conversation_begun))
     except OSError:
         return None
     return None
+
+
+def _moment(told: object, names: str) -> float:
+    """Return a moment that a line tells, Unix seconds; 0 where it tells none."""
+    try:
+        return datetime.fromisoformat(member(told, names)).timestamp() if names else 0.0
+    except ValueError:
+        return 0.0

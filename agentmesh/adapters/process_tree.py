@@ -1,6 +1,7 @@
 """A process and all that it has started: which live, what they have open, and their end."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,18 +14,23 @@ Tree = dict[int, str]
 """By number: when each process began, so that a later one of that number isn't taken for it."""
 
 
-def tree(pid: int) -> Tree:
-    """Return a process and its descendants."""
+def tree(pid: int, shared: str = "") -> Tree:
+    """Return a process and its descendants, without those whose command line has a pattern, and without theirs."""
     first = read_process(pid)
     if first is None:
         return {}
     if sys.platform == "linux":
-        pids = [process.pid for process in descendants(first)]
+        family = descendants(first)
     else:
-        table, pids = read_table(), [pid]
-        for known in pids:
-            pids += [process.pid for process in table.values() if process.parent == known]
-    return {each: began for each in pids if (began := started(each))}
+        table, family = read_table(), [first]
+        for known in family:
+            family += [process for process in table.values() if process.parent == known.pid]
+    apart: set[int] = set()
+    for process in family:  # parents come before their children
+        is_shared = shared and process is not first and re.search(shared, " ".join(process.arguments))
+        if is_shared or process.parent in apart:
+            apart.add(process.pid)
+    return {each.pid: began for each in family if each.pid not in apart and (began := started(each.pid))}
 
 
 def living(processes: Tree) -> Tree:

@@ -10,7 +10,7 @@ import msgspec
 from agentmesh.adapters.slices import toml_text
 from agentmesh.core.agent_session import AgentSession, Status, Termination
 
-_TIMES = ("created", "begun", "acted", "updated")
+_TIMES = ("created", "begun", "ready", "acted", "updated")
 
 
 class _Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ def _lines(session: AgentSession) -> Iterator[str]:
             yield f"{name} = {datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
         elif isinstance(value, tuple):
             yield f"{name} = [{', '.join(map(toml_text, value))}]"
-        elif isinstance(value, int):
+        elif isinstance(value, int | float):
             yield f"{name} = {value}"
         else:
             yield f"{name} = {toml_text(value)}"

@@ -11,7 +11,7 @@ from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sight import Sight
 from agentmesh.agent.typist import Typist
 from agentmesh.core.agent_session import AgentSession, Status, is_resumable
-from agentmesh.core.conversation import own_conversation, recorded
+from agentmesh.core.conversation import own_conversation
 from agentmesh.core.drift import Found
 from agentmesh.core.model import Pane, Profile, SessionProfile
 from agentmesh.core.session_request import SessionSight
@@ -97,7 +97,6 @@ class SessionEyes:
         return not await asyncio.to_thread(self._lost, [session])
 
     def _appeared(self, sessions: Sequence[AgentSession], others: Sequence[AgentSession] = ()) -> dict[str, str]:
-        taken = set(recorded([*sessions, *others]))
         told = {}
         for session in sessions:
             profile = self._session_profile(session)
@@ -105,9 +104,8 @@ class SessionEyes:
                 continue
             if found := self._conversations.find(profile, session.cwd):
                 opened = process_tree.open_files(process_tree.tree(session.pid))
-                if identifier := own_conversation(session, found, opened, taken):
+                if identifier := own_conversation(session, found, opened, [*sessions, *others]):
                     told[session.name] = identifier
-                    taken.add(identifier)
         return told
 
     def _lost(self, sessions: Sequence[AgentSession]) -> frozenset[str]:

@@ -90,7 +90,7 @@ class SessionStart:
                 role=printable(wanted.role),
                 scope=printable(wanted.scope),
                 created=now(),
-                begun=now(),
+                begun=time.time(),
                 acted=now(),
                 updated=now(),
             )
@@ -124,10 +124,13 @@ class SessionStart:
             else:
                 opened = await tmux_panes.open_session(server, found.tmux_session, found.window, found.cwd)
             draft = msgspec.structs.replace(
-                found, argv=argv, signature=signature(argv), pane=opened, begun=now(), missed=""
+                found, argv=argv, signature=signature(argv), pane=opened, begun=time.time(), ready=0.0, missed=""
             )
             session = await self._begin(draft, server, wanted.path)
-            facts = {name: getattr(session, name) for name in ("argv", "signature", "pane", "pid", "started", "begun")}
+            facts = {
+                name: getattr(session, name)
+                for name in ("argv", "signature", "pane", "pid", "started", "begun", "ready")
+            }
             await self._book.change(
                 found.name,
                 lambda before: after(
@@ -219,6 +222,7 @@ class SessionStart:
                 raise ReadyTimeout(**told, seconds=READY_SECONDS)
             await asyncio.sleep(LOOK_SECONDS)
         await tmux_panes.let_end(server, session.pane)
+        await self._book.change(session.name, lambda one: msgspec.structs.replace(one, ready=time.time()))
 
     async def _look(self, session: AgentSession, server: TmuxServer, profile: Profile) -> Sight:
         """Look at the pane. Raises CrashedAtStart where the program has ended; then the pane is closed."""

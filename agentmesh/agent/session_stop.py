@@ -71,7 +71,9 @@ class SessionStop:
 
     def _tree(self, session: AgentSession) -> Tree:
         """Return the session's processes; none where its program isn't there any more."""
-        return process_tree.tree(session.pid) if process.started(session.pid) == session.started else {}
+        if process.started(session.pid) != session.started:
+            return {}
+        return process_tree.tree(session.pid, self._eyes.profile(session.program)[1].shared)
 
     async def _rested(self, session: AgentSession, *, forced: bool) -> Sight | None:
         """Return the pane as it is, where nothing would be lost by an end; None where its look doesn't count."""

@@ -1,6 +1,7 @@
 """Watch the programs of sessions: note when one ends, and the conversation that it has begun. And compare all."""
 
 import asyncio
+import time
 from collections.abc import Collection
 
 import msgspec
@@ -91,7 +92,7 @@ class SessionWatch:
             role=pane.role,
             scope=pane.scope,
             created=now(),
-            begun=now(),
+            begun=time.time(),
             acted=0,
             updated=now(),
         )

@@ -112,8 +112,10 @@ class AgentSession(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""
     scope: str = ""
     created: UnixTime
-    begun: UnixTime
-    """When its program was started last, Unix seconds."""
+    begun: float
+    """When its program was started last, Unix seconds; two that were started one after the other don't share it."""
+    ready: float = 0.0
+    """When its program was first seen to take input since then; 0: never."""
     acted: UnixTime
     """When a person last changed it."""
     updated: UnixTime

@@ -153,10 +153,32 @@ def test_what_ended_unseen_says_so() -> None:
     assert msgspec.json.decode(msgspec.json.encode(drift), type=Drift).drift_class is DriftClass.GONE
 
 
-def test_a_conversation_is_a_session_s_own_by_its_command_line_or_by_what_it_has_open_alone() -> None:
+def test_a_conversation_is_a_session_s_own_by_its_command_line_or_by_what_it_has_open() -> None:
     mine, held, other = (Conversation(f"id-{n}", "/work", f"/c/{n}") for n in (1, 2, 3))
     elsewhere = Conversation("id-1", "/home", "/c/4")
-    assert own_conversation(a_session(), [other, held, mine], {"/c/2"}, set()) == "id-1"
-    assert own_conversation(a_session(argv=["codex"]), [other, held, mine], {"/c/2"}, set()) == "id-2"
-    assert own_conversation(a_session(argv=["codex"]), [other, held, mine], {"/c/2"}, {"id-2"}) == ""
-    assert own_conversation(a_session(), [other, elsewhere], set(), set()) == ""
+    taken = [a_session(name="two", conversation="id-2")]
+    assert own_conversation(a_session(), [other, held, mine], {"/c/2"}, []) == "id-1"
+    assert own_conversation(a_session(argv=["codex"]), [other, held, mine], {"/c/2"}, []) == "id-2"
+    assert own_conversation(a_session(argv=["codex"]), [other, held, mine], {"/c/2"}, taken) == ""
+    assert own_conversation(a_session(), [other, elsewhere], set(), []) == ""
+
+
+@pytest.mark.parametrize(
+    ("begun", "others", "expected"),
+    [
+        ([21.5], [], "id-0"),
+        ([21.5], [(30, 40), (10, 19), (22, 0)], ""),
+        ([21.5], [(30, 40), (10, 19), (26, 0)], "id-0"),
+        ([21.5], [(24, 40)], ""),
+        ([21.5, 24.9], [], ""),
+        ([19.9, 26.0], [], ""),
+        ([0.0], [], ""),
+    ],
+)
+def test_the_only_conversation_that_was_begun_while_a_program_started_alone_is_its_own(
+    begun: list[float], others: list[tuple[int, int]], expected: str
+) -> None:
+    session = a_session(argv=["codex"], begun=20, ready=25)
+    found = [Conversation(f"id-{number}", "/work", f"/c/{number}", moment) for number, moment in enumerate(begun)]
+    beside = [a_session(name=f"n{start}", begun=start, ready=end) for start, end in others]
+    assert own_conversation(session, found, set(), [session, *beside]) == expected
