@@ -123,6 +123,76 @@ class BadDiff(AgentmeshError):
     exit_code = 1
 
 
+class UnknownSession(AgentmeshError):
+    """No session of this host is called {name}. See `agentmesh session status`."""
+
+    exit_code = 2
+
+
+class SessionExists(AgentmeshError):
+    """A session called {name} exists. Take another name, or `agentmesh session resume {name}`, or archive it."""
+
+    exit_code = 1
+
+
+class SessionState(AgentmeshError):
+    """The session {name} is {status}. {remedy}."""
+
+    exit_code = 1
+
+
+class UnknownProgram(AgentmeshError):
+    """No profile tells how {program} is started. There are: {known}. See [session] in agentmesh/profiles/*.toml."""
+
+    exit_code = 2
+
+
+class ProgramNotFound(AgentmeshError):
+    """There is no program called {program} on PATH. Install it, or give its path in a profile of your own."""
+
+
+class CrashedAtStart(AgentmeshError):
+    """{program} has ended as soon as it was started. Its last lines:{lines}"""  # noqa: D400, D415 (they end it)
+
+
+class NotReady(AgentmeshError):
+    """The session {name} runs, and isn't ready: {readiness}. {remedy} It shows:{lines}"""  # noqa: D400, D415
+
+    exit_code = 3
+
+
+class ReadyTimeout(NotReady):
+    """The session {name} runs, and was not ready after {seconds:g} s: {readiness}. {remedy} It shows:{lines}"""  # noqa: D400, D415
+
+    exit_code = 5
+
+
+class SessionBusy(AgentmeshError):
+    """{name} isn't stopped: {readiness}; nothing was sent. Finish it there, or give --force. It shows:{lines}"""  # noqa: D400, D415
+
+    exit_code = 3
+
+
+class SessionInWork(AgentmeshError):
+    """Another command is at work on the session {name}. Try again in a moment."""
+
+
+class NoConversation(AgentmeshError):
+    """No conversation of {name} is recorded, so there is none to go on with. Archive it, and create a new one."""
+
+    exit_code = 1
+
+
+class SessionLost(AgentmeshError):
+    """The conversation {conversation} of {name} is gone from disk. Archive the session, and create a new one."""
+
+    exit_code = 1
+
+
+class ProcessStays(AgentmeshError):
+    """{count} processes of {name} have not ended, though they were killed: {pids}. Its record says that it runs."""
+
+
 class BrokenChain(AgentmeshError):
     """Line {line} of {path} isn't what was written: {reason}."""
 

@@ -170,12 +170,13 @@ def in_front(pane_pid: int, table: Table | None = None) -> list[Process]:
     first = table.get(pane_pid) if table is not None else read_process(pane_pid)
     if first is None:
         return []
-    family = table.values() if table is not None else _descendants(first)
+    family = table.values() if table is not None else descendants(first)
     front = [process for process in family if process.group == first.front]
     return sorted(front, key=lambda process: (process.pid != first.front, process.pid))
 
 
-def _descendants(first: Process) -> list[Process]:
+def descendants(first: Process) -> list[Process]:
+    """Return a process, and all that it has started, directly or not; elsewhere than on Linux every process."""
     if sys.platform != "linux":
         return list(read_table().values())
     found, waiting = [first], [first.pid]

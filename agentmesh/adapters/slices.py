@@ -30,7 +30,7 @@ def render_slices(slices: Iterable[Slice], states: Mapping[str, str], rendered: 
         if part.host not in rendered or rendered[part.host][0] is not part:
             rendered[part.host] = part, "\n".join(_host_lines(part)), _pane_blocks(part)
         _, head, panes = rendered[part.host]
-        lines += [head, f"state = {_text(states.get(part.host, ''))}"]
+        lines += [head, f"state = {toml_text(states.get(part.host, ''))}"]
         for address, block in panes.items():
             blocks.setdefault(address, block)  # two hosts may claim one; the file must stay readable
     return "\n".join([*lines, *blocks.values(), ""]).encode()
@@ -48,30 +48,30 @@ def _host_lines(part: Slice) -> Iterator[str]:
     version = part.version
     moment = datetime.fromtimestamp(part.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield from ("", f"[slices.{_key(part.host)}]")
-    yield f"version = {_text(f'{version.epoch}.{version.counter}.{version.digest}')}"
+    yield f"version = {toml_text(f'{version.epoch}.{version.counter}.{version.digest}')}"
     yield f"time = {moment}"
 
 
 def _pane_lines(pane: Pane) -> Iterator[str]:
     yield from ("", f"[agents.{_key(pane.address)}]")
     for name in ("host", "target", "session", "window", "role", "scope", "pane", "command", "cwd", "program"):
-        yield f"{name} = {_text(getattr(pane, name))}"
+        yield f"{name} = {toml_text(getattr(pane, name))}"
     if pane.handle:
-        yield f"handle = {_text(pane.handle)}"
+        yield f"handle = {toml_text(pane.handle)}"
     if pane.server != "default":
-        yield f"server = {_text(pane.server)}"
+        yield f"server = {toml_text(pane.server)}"
     if pane.formerly:
-        yield f"formerly = [{', '.join(map(_text, pane.formerly))}]"
+        yield f"formerly = [{', '.join(map(toml_text, pane.formerly))}]"
 
 
 def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else _text(name)
+    return name if _BARE_KEY.fullmatch(name) else toml_text(name)
 
 
-def _text(text: str) -> str:
+def toml_text(text: str) -> str:
     r"""Return a text as TOML's basic string: JSON's, but that TOML escapes DEL, too (TOML 1.0, "String").
 
-    >>> _text('a "b"\n')
+    >>> toml_text('a "b"\n')
     '"a \\"b\\"\\n"'
     """
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -137,7 +137,7 @@ class TmuxServer:
 
     async def scan(self) -> Scan:
         """Return every pane, and how many of our hooks are loaded. Raises TmuxFailed, which tells nothing of panes."""
-        output = await self._run(
+        output = await self.execute(
             "show-hooks", "-g", ";", "show-hooks", "-gw", ";", "list-panes", "-a", "-F", _RECORD + _RECORD_FORMAT
         )
         hooks, *records = "\n".join(output).split(_RECORD)
@@ -145,7 +145,7 @@ class TmuxServer:
 
     async def load_hooks(self, file: Path, home: Path) -> None:
         """Load our hooks into the live server, to tell the agent whose home this is."""
-        await self._run("set-option", "-g", _HOOK_MARK, os.fspath(home), ";", "source-file", os.fspath(file))
+        await self.execute("set-option", "-g", _HOOK_MARK, os.fspath(home), ";", "source-file", os.fspath(file))
 
     async def look(self, pane: str, history: int = 0) -> PaneFacts:
         """Return all facts of a pane and its screen, with so many rows of history. Raises PaneGone, TmuxFailed."""
@@ -208,16 +208,16 @@ class TmuxServer:
 
     async def leave_mode(self, pane: str) -> None:
         """Leave copy mode, or whatever mode covers the pane."""
-        await self._run("copy-mode", "-q", "-t", pane)
+        await self.execute("copy-mode", "-q", "-t", pane)
 
     async def set_window_options(self, pane: str, options: Mapping[str, str]) -> None:
         """Set user options of the window that a pane is in."""
         for name, value in options.items():
-            await self._run("set-option", "-w", "-t", pane, name, value)
+            await self.execute("set-option", "-w", "-t", pane, name, value)
 
     async def set_session_option(self, session: str, name: str, value: str) -> None:
         """Set a user option of a session, by its exact name. Raises PaneGone when there is none."""
-        await self._run("set-option", "-t", f"={session}:", name, value)
+        await self.execute("set-option", "-t", f"={session}:", name, value)
 
     async def _act(self, pane: str, *command: str) -> str:
         """Run commands for a pane by a client that was started ahead; return what they print."""
@@ -249,7 +249,8 @@ class TmuxServer:
         if complaint:
             raise TmuxFailed(reason=f"{complaint} (server {self.name})")
 
-    async def _run(self, *command: str) -> list[str]:
+    async def execute(self, *command: str) -> list[str]:
+        """Run tmux commands, separated by ``;``; return the lines that they print. Raises PaneGone, TmuxFailed."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(PATIENCE):

@@ -38,6 +38,12 @@ from agentmesh.agent.review_desk import ReviewDesk
 from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
+from agentmesh.agent.session_book import SessionBook
+from agentmesh.agent.session_desk import SessionDesk
+from agentmesh.agent.session_eyes import SessionEyes
+from agentmesh.agent.session_start import SessionStart
+from agentmesh.agent.session_stop import SessionStop
+from agentmesh.agent.session_watch import SessionWatch
 from agentmesh.agent.submitting import Submitting
 from agentmesh.agent.tasks import Tasks
 from agentmesh.agent.turns import Turns
@@ -72,6 +78,8 @@ class Agent(msgspec.Struct, frozen=True):
     mirrors: Mirrors
     reviews: Reviews
     retention: Retention
+    sessions: SessionBook
+    session_watch: SessionWatch
     tasks: Tasks
     stopping: asyncio.Event
 
@@ -114,6 +122,19 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         reviews = Reviews(paths.reviews, database, jobs, handover, links.wait_for_link, tasks)
         retention = Retention(config.jobs.keep, paths.reviews, database, jobs.records, mirrors)
         review_desk = ReviewDesk(alias, reviews, directory, errands)
+        sessions = SessionBook(paths.agent_sessions, database)
+        session_eyes = SessionEyes(profiles, scanner, replica, typist)
+        session_watch = SessionWatch(alias, sessions, session_eyes, scanner)
+        session_desk = SessionDesk(
+            sessions,
+            session_eyes,
+            SessionStart(alias, sessions, session_eyes, scanner, directory),
+            SessionStop(sessions, session_eyes, scanner, turns, typist),
+            session_watch,
+            scanner,
+            directory,
+            sending.run,
+        )
         mail = Mail(alias, postman, directory, links)
         membership = Membership(paths, replica, links, identities)
         about_peers = Peers(paths, config, alias, replica, links, identities, membership, postman)
@@ -128,6 +149,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
             "status": reporting.status,
             "job": errands.run,
             "review": review_desk.run,
+            "session": session_desk.run,
         }
         control = Control(paths, replica, scanner, links, directory, membership, commands, stopping.set)
         try:
@@ -149,6 +171,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 mirrors,
                 reviews,
                 retention,
+                sessions,
+                session_watch,
                 tasks,
                 stopping,
             )
@@ -200,6 +224,7 @@ async def run(paths: Paths) -> None:
         await agent.jobs.recover()
         await agent.reports.recover()
         await agent.workers.recover()
+        await agent.sessions.recover()
         await agent.mirrors.start()
         await _listen(agent, paths, life)
         agent.tasks.start("write the registry", agent.replica.keep_files())
@@ -213,6 +238,7 @@ async def run(paths: Paths) -> None:
         agent.tasks.start_supervised("watch workers", agent.workers.keep_watching(agent.errands.say_lost))
         agent.tasks.start_supervised("take reviews on", agent.reviews.keep_going())
         agent.tasks.start_supervised("forget what ended long ago", agent.retention.keep_forgetting())
+        agent.tasks.start_supervised("watch sessions", agent.session_watch.keep_watching())
         agent.tasks.start_supervised("sweep the inbox", agent.drops.sweep())
         keeper = Keeper(load_alias(paths), agent.config.mesh.full, agent.links)
         agent.tasks.start("close idle links", keeper.keep_sweeping(agent.config.sync.interval))

@@ -42,6 +42,10 @@ class Scanner:
         self._watched: set[int] = set()
         self._hooks = hooks_file()
         self._expected_hooks = hooks_in(self._hooks)
+        self.panes: set[tuple[str, str]] = set()
+        """Every pane, by server and pane id, also those that are left out of the slice."""
+        self.in_front: dict[int, int] = {}
+        """By the process of a pane: that of the agent program that was in front of it at the last scan."""
         self.failures: dict[str, str] = {}
         """The servers whose last scan failed, and why."""
 
@@ -78,6 +82,8 @@ class Scanner:
         listings = await asyncio.gather(*(self._list(server) for server in self._servers.values()))
         kept = {server for server, listing in zip(self._servers, listings, strict=True) if listing is None}
         answered = [listing for listing in listings if listing is not None]
+        self.panes = {place for place in self.panes if place[0] in kept}
+        self.panes |= {(listing.server, record.pane) for listing in answered for record in listing.panes}
         programs = await asyncio.to_thread(self._programs_in_front, answered)
         own = self._replica.own.panes
         panes = take_inventory(
@@ -157,8 +163,11 @@ class Scanner:
 
     def _programs_in_front(self, listings: list[Listing]) -> dict[int, str]:
         table = process.read_table()
-        found = {}
+        found, pids = {}, {}
         for pid in {record.pid for listing in listings for record in listing.panes}:
-            if program := next(filter(None, map(self.program_of, process.in_front(pid, table))), ""):
-                found[pid] = program
+            for each in process.in_front(pid, table):
+                if program := self.program_of(each):
+                    found[pid], pids[pid] = program, each.pid
+                    break
+        self.in_front = pids
         return found

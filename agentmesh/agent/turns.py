@@ -108,7 +108,7 @@ class Turns:
 
         Raises OutOfTurn when another process has left an older message for the same address; StoreFailed.
         """
-        async with self._alone(queue_name(pane) if pane else _lock_of_unknown(entry.message.to)):
+        async with self.alone(queue_name(pane) if pane else _lock_of_unknown(entry.message.to)):
             held_back = await self._hold_back(entry, pane, ahead)
             if held_back is not None or pane is None:
                 return held_back or await self.read(entry)
@@ -192,7 +192,7 @@ class Turns:
         return await self._database.write(inbox.advance, receipt, event, int(time.time()), in_turn=in_turn)
 
     @asynccontextmanager
-    async def _alone(self, name: str) -> AsyncIterator[None]:
+    async def alone(self, name: str) -> AsyncIterator[None]:
         """Hold a pane's lock against all other processes of this home."""
         with ExitStack() as held:
             while True:

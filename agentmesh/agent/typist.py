@@ -4,6 +4,7 @@ The order of steps, and why each is there: look, decide, journal, paste, see the
 """
 
 import asyncio
+import uuid
 from collections.abc import Mapping
 
 import msgspec
@@ -16,7 +17,7 @@ from agentmesh.agent.repair import LOOK_BACK_ROWS, repair
 from agentmesh.agent.sight import Eyes, Sight
 from agentmesh.agent.submission import MOST_ENTERS, Submission
 from agentmesh.core.box import fits
-from agentmesh.core.delivery import Event, State, is_end
+from agentmesh.core.delivery import Event, State, is_end, step
 from agentmesh.core.model import Message, Pane, Profile, Receipt
 from agentmesh.core.place import InputBox, Line, Place, ended_safely, ends_with_prompt
 from agentmesh.core.readiness import Action, Readiness, action_for
@@ -78,6 +79,24 @@ class Typist:
             return await self._act(attempt, await self._decide(attempt))
         except (PaneGone, TmuxFailed) as error:
             return await _break_off(message, attempt.receipt, error, journal)
+
+    async def command(self, text: str, server: TmuxServer, pane: Pane) -> Receipt:
+        """Submit a command of the program's own, without a sender's name, where its empty input box takes one.
+
+        Nothing of it is journalled: who gives it looks at what comes of it. Raises PaneGone, TmuxFailed.
+        """
+
+        async def journal(receipt: Receipt, event: Event) -> Receipt:
+            return msgspec.structs.replace(receipt, state=step(receipt.state, event))
+
+        message = Message(id=uuid.uuid4().hex, sender="", to=pane.address, host=pane.host, body=text, sent=0)
+        receipt = Receipt(id=message.id, to=pane.address, host=pane.host, state=State.STORED, target=pane.target)
+        sight = await self._eyes.look(server, pane)
+        attempt = Attempt(message, pane, server, receipt, journal, self._eyes, self._drops, sight)
+        attempt.text = text
+        if await self._decide(attempt) is not Action.FILL_BOX:
+            return await attempt.hold()
+        return await self._submit(attempt)
 
     async def _glance(self, server: TmuxServer, pane: Pane, message: Message) -> Sight | AgentmeshError:
         try:

@@ -19,6 +19,7 @@ from agentmesh.cli import (
     peers,
     registry,
     review,
+    session,
     setup,
     wire,
 )
@@ -57,7 +58,22 @@ def serve_wire(
     raise typer.Exit(wire.serve(peer))
 
 
-for module in (agent, registry, peers, mail, job, review, log, install, setup, guide, doctor, demo, completion):
+for module in (
+    agent,
+    registry,
+    peers,
+    mail,
+    job,
+    review,
+    session,
+    log,
+    install,
+    setup,
+    guide,
+    doctor,
+    demo,
+    completion,
+):
     module.add_to(commands)
 broker.add_to(job.job)
 

@@ -65,7 +65,7 @@ def submit(
         raise UsageError(reason=f"A title has at most {LONGEST_TITLE} characters.", program=_PROGRAM)
     wanted = Submission(
         to=address,
-        brief=_text(brief),
+        brief=text_of(brief),
         title=title,
         files=tuple(attach),
         seconds=parse_duration(timeout, _PROGRAM) if timeout else 0,
@@ -247,7 +247,8 @@ def _own_broker(path: Path) -> Settings:
     return found.settings
 
 
-def _text(brief: str) -> str:
+def text_of(brief: str) -> str:
+    """Return a text that is given as such, as a file that exists, or as ``-`` on standard input. Raises UsageError."""
     if brief == "-":
         return sys.stdin.read()
     path = Path(brief.removeprefix("@"))
@@ -256,7 +257,7 @@ def _text(brief: str) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(reason=f"The brief can't be read: {error}.", program=_PROGRAM) from error
+        raise UsageError(reason=f"The text can't be read: {error}.", program=_PROGRAM) from error
 
 
 def _line(text: str) -> str:

@@ -196,6 +196,43 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     processes: tuple[str, ...]
     """Names of its process, or of the script that an interpreter runs."""
     box: "Box | None" = None
+    session: "SessionProfile | None" = None
+
+
+class SessionProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[session]``: how a program is started, left and brought back. ``{conversation}`` stands for that one's id."""
+
+    launch: tuple[str, ...]
+    """The program and its arguments. Where ``{conversation}`` stands in it, the id is chosen before the start."""
+    resume: tuple[str, ...] = ()
+    """The same for going on with a conversation; empty: it is started anew."""
+    exit: str = ""
+    """What is submitted in its input box to leave it; empty: it is left by a signal."""
+    shared: str = ""
+    """A pattern in the command lines of processes that it starts, and that others of its kind use, too: a stop leaves
+    them alone, and what they have started."""
+    conversations: str = ""
+    """A pattern of the files that hold its conversations: ``~`` is the home, ``{folder}`` the session's folder with
+    every character but letters and digits made a dash. Empty: it keeps none."""
+    conversation_id: str = ""
+    """Where one of the first lines of such a file, which are JSON, has the id: names of members, joined by dots."""
+    conversation_folder: str = ""
+    """Where it has the folder."""
+    conversation_begun: str = ""
+    """Where it has the moment at which the program has begun the conversation (ISO 8601), before it takes input; empty:
+    it doesn't tell one."""
+
+    def __post_init__(self) -> None:
+        if not self.launch:
+            raise ValueError("launch is empty")
+        if self.conversations and not (self.conversation_id and self.conversation_folder):
+            raise ValueError("conversations needs conversation_id and conversation_folder")
+        try:
+            re.compile(self.shared)
+        except re.error as error:
+            raise ValueError(f"shared is no pattern: {error}") from error
+        if self.resume and not any("{conversation}" in word for word in self.resume):
+            raise ValueError("resume must have {conversation} in it")
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

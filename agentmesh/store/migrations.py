@@ -102,6 +102,15 @@ MIGRATIONS = (
         PRIMARY KEY (broker, job)
     ) STRICT;
     """,
+    """
+    CREATE TABLE agent_sessions (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        status TEXT NOT NULL,
+        session BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX agent_sessions_by_name ON agent_sessions (name) WHERE status <> 'archived';
+    """,
 )
 
 

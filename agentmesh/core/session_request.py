@@ -1,0 +1,68 @@
+"""What commands ask of the agent about sessions, and what it tells. Pure."""
+
+import msgspec
+
+from agentmesh.core.agent_session import AgentSession, SessionName
+
+
+class Creation(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that is to be started."""
+
+    name: SessionName
+    program: str
+    cwd: str
+    """An absolute path."""
+    path: str
+    """Where programs are looked for: the command's own ``PATH``."""
+    shell: str = ""
+    """The person's shell: what the program ``shell`` means."""
+    role: str = ""
+    scope: str = ""
+    prompt: str = ""
+    """Its first message."""
+    window: str = ""
+    """The tmux session that gets a window; empty for a session of its own."""
+    split: str = ""
+    """The address beside which a pane is opened."""
+    arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.window and self.split:
+            raise ValueError("a session has a window or a split, not both")
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that is to be stopped."""
+
+    name: str
+    force: bool = False
+    """Whether a draft, or work that goes on, may be lost."""
+
+
+class Return(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that is to be brought back."""
+
+    name: str
+    path: str
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The tmux server that a session of its own is opened in."""
+
+    socket: str
+    runs: bool
+
+
+class SessionSight(msgspec.Struct, frozen=True, kw_only=True):
+    """A session's record, and how it is just now."""
+
+    session: AgentSession
+    address: str = ""
+    """Its pane's; empty while it has none."""
+    readiness: str = ""
+    """What its pane is found to be; empty where there is none."""
+    alive: bool = False
+    """Whether the process that was started is there: by its number, and by when it began."""
+    is_same_command: bool = True
+    """Whether that process still is what was started; a wrapper may have become another."""
+    is_resumable: bool = False

@@ -1,0 +1,103 @@
+"""Sessions of real CLIs: created, told something, stopped, and brought back with what was said before."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.clis import install
+from tests.clis import stage as stages
+from tests.clis.recipes import RECIPES, WORK
+from tests.clis.stage import Stage
+from tests.e2e.namespaces import SYSTEM_PATH
+from tests.eventually import eventually
+
+pytestmark = [pytest.mark.clis, pytest.mark.timeout(600)]
+_PATIENCE = 90.0
+
+
+@pytest.fixture(scope="module", params=["claude", "codex"])
+def program(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def stage(program: str) -> Iterator[Stage]:
+    """Yield a host whose tmux server has what the program wants in its environment, as a person's would."""
+    if reason := stages.obstacle():
+        pytest.skip(reason)
+    recipe = RECIPES[program]
+    binary = install.program(recipe)[0]
+    with Stage() as stage:
+        stage.furnish(recipe)
+        stage.start_agent()
+        for name, value in recipe.environment.items():
+            stage.tmux("set-environment", "-g", name, value)
+        folder = binary.rpartition("/")[0]
+        stage.environment["PATH"] = (
+            f"{stage.environment['PATH'].partition(':')[0]}:{folder}:{install.node()}:{SYSTEM_PATH}"
+        )
+        yield stage
+
+
+def session(stage: Stage, *words: str) -> str:
+    done = stage.run("agentmesh", "session", *words)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{stage.logs()}"
+    return done.stdout
+
+
+def status(stage: Stage, name: str) -> Mapping[str, Any]:
+    """Return how a session is."""
+    (seen,) = json.loads(session(stage, "status", name, "--json"))
+    found: Mapping[str, Any] = seen
+    return found
+
+
+def is_told(stage: Stage, *texts: str) -> bool:
+    """Tell whether one request of a conversation had all of these."""
+    return any(
+        all(any(text in said for turn in request.turns for said in turn) for text in texts)
+        for request in stage.requests()
+    )
+
+
+def test_a_conversation_goes_on_after_a_stop(stage: Stage, program: str) -> None:
+    for name in ("one", "two"):  # two in one folder: each has its own
+        session(stage, "create", name, "--program", program, "--cwd", WORK, "--prompt", f"remember-{name}-t1x")
+        eventually(lambda name=name: is_told(stage, f"remember-{name}-t1x"), "the model is told", stage.logs)  # type: ignore[misc]
+    for name in ("one", "two"):
+        eventually(
+            lambda name=name: status(stage, name)["session"]["conversation"],  # type: ignore[misc]
+            f"the conversation of {name} is recorded",
+            lambda: f"{session(stage, 'status', '--json')}\n{stage.logs()}",
+        )
+    before = {name: status(stage, name)["session"] for name in ("one", "two")}
+    assert before["one"]["conversation"] != before["two"]["conversation"]
+    for name in ("one", "two"):
+        _rests(stage, name)
+        assert "stopped by exit-command" in session(stage, "stop", name), stage.logs()
+    session(stage, "resume", "two")
+    sent = stage.run("notify-pane", "--wait=60s", "two", "go-on-t2x")
+    assert sent.returncode == 0, sent
+    eventually(lambda: is_told(stage, "remember-two-t1x", "go-on-t2x"), "what was said is told again", stage.logs)
+    assert not is_told(stage, "remember-one-t1x", "go-on-t2x")
+    again = status(stage, "two")
+    assert (again["session"]["conversation"], again["address"]) == (
+        before["two"]["conversation"],
+        f"solo-two-{program}",
+    )
+    assert again["is_same_command"]
+    _rests(stage, "two")
+    session(stage, "stop", "two")
+    session(stage, "archive", "two")
+
+
+def _rests(stage: Stage, name: str) -> None:
+    """Wait until a program takes input."""
+    eventually(
+        lambda: status(stage, name)["readiness"] == "empty input box",
+        f"{name} rests",
+        lambda: stage.screen(status(stage, name)["session"]["pane"]),
+        _PATIENCE,
+    )

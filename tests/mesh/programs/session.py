@@ -1,0 +1,62 @@
+"""A program with an input box that keeps conversations, as Claude Code does, and misbehaves on demand.
+
+usage: session.py MODE (new|resume) ID [ARGUMENT…]; what is submitted goes to a file below ~/.claude/projects.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import termios
+import tty
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+from tests.mesh.programs.claude import Program, run, write
+
+
+class Speaker(Program):
+    """Keeps what it is told, and knows its own exit command."""
+
+    def __init__(self, mode: str, conversation: str) -> None:
+        key = re.sub("[^A-Za-z0-9]", "-", str(Path.cwd()))
+        folder = Path.home() / ".claude" / "projects" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        self.conversation = conversation
+        self.stubborn = mode == "stubborn"
+        super().__init__(folder / f"{conversation}.jsonl", "busy" if mode == "busy" else "plain")
+        if self.log.exists():
+            self.said = [json.loads(line)["text"] for line in self.log.read_text().splitlines()]
+        self.asking = mode == "login"
+
+    def record(self, what: str) -> None:
+        if what.strip() == "/exit":
+            if not self.stubborn:
+                sys.exit()
+            return
+        with self.log.open("a") as file:
+            line = {"sessionId": self.conversation, "cwd": str(Path.cwd()), "text": what}
+            file.write(json.dumps(line) + "\n")
+
+
+def main() -> None:
+    mode, _, conversation, *arguments = sys.argv[1:]
+    if mode == "crash":
+        sys.exit("no key was found\nit ends here")
+    if mode == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        subprocess.Popen([sys.executable, "-c", ignores], start_new_session=True)
+    Path("arguments.json").write_text(json.dumps(arguments))
+    before = termios.tcgetattr(0)
+    tty.setraw(0)
+    write("\x1b[?2004h")
+    try:
+        run(Speaker(mode, conversation))
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+if __name__ == "__main__":
+    main()
