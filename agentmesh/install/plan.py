@@ -77,7 +77,15 @@ def _generated(paths: Paths) -> tuple[Path, ...]:
     """Return what the agent and install make, and make again."""
     from agentmesh.agent.launchers import launchers  # noqa: PLC0415 (of the agent, which install is no part of)
 
-    files = [paths.local, paths.registry, paths.lock, paths.socket, paths.socket_pointer, paths.spool]
+    files = [
+        paths.local,
+        paths.registry,
+        paths.agent_sessions,
+        paths.lock,
+        paths.socket,
+        paths.socket_pointer,
+        paths.spool,
+    ]
     return (*files, hooks_copy(paths), paths.log.parent, *(paths.bin / name for name in launchers()))
 
 

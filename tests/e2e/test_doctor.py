@@ -116,8 +116,8 @@ def test_a_peer_of_another_version_whose_clock_is_wrong_and_whose_key_is_not_the
     hub.run("agentmesh", "peers", "revoke", "worker-1")
     hub.run("agentmesh", "peers", "authorize", "worker-1", "-", stdin=east.outside(".agents/key.pub").read_text())
     worker.run("agentmesh", "stop")
+    agent = worker.start("agentmesh", "run", env=lie(worker.outside("lie"), worker.home / "lie"))
     try:
-        agent = worker.start("agentmesh", "run", env=lie(worker.outside("lie"), worker.home / "lie"))
         eventually(asking(worker).answers, "the agent answers")
         found = examined(hub)
         assert found["version of worker-1"].seen.startswith("agentmesh 0.0.1 there, ")
@@ -125,10 +125,10 @@ def test_a_peer_of_another_version_whose_clock_is_wrong_and_whose_key_is_not_the
         assert "s ahead of this host's" in found["clock of worker-1"].seen
         assert found["identity of worker-1"].state is BROKEN
         assert found["identity of worker-1"].seen.endswith(", isn't the one that is pinned to it")
-        agent.terminate()
     finally:
+        agent.terminate()
+        agent.wait(30)
         hub.run("agentmesh", "peers", "revoke", "worker-1")
-        eventually(lambda: not asking(worker).answers(), "the agent ends")
         start_agent(worker)
 
 
