@@ -6,7 +6,6 @@ that with `tail -f`. Homes are in memory: a commit costs its transaction here, b
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -17,7 +16,7 @@ from tests.bench.figure import Spread
 from tests.bench.scene import Scene
 from tests.bench.table import row
 from tests.e2e.hosts import Host
-from tests.e2e.namespaces import Started, wait_until
+from tests.e2e.namespaces import Program, wait_until
 
 TOLD, RUN, WARM_UPS = 300, 60, 5
 """Rounds in which the agent is told, those in which a program is run, and those of either that don't count."""
@@ -26,11 +25,10 @@ LINES, WRITERS = 400, 8
 """Of the rates' baselines; an sshd has ten sessions at most on a connection."""
 TARGET_SECONDS = 0.1
 """That 99 of 100 events are printed within of which the agent is told; what starts a program costs that, too."""
-_AGENTMESH = Path(sys.executable).with_name("agentmesh")
 _LOG = "events.log"
 _CONTROL = "/run/control-home"
 
-Emit = Callable[[str], Started | None]
+Emit = Callable[[str], Program | None]
 """Emits an event, or writes a line, with a text; returns the program that does so, if one does."""
 
 
@@ -114,9 +112,8 @@ def _tell(emitter: Host, job: str, text: str) -> None:
     _report(emitter, job, "progress", {"message": text})
 
 
-def _run_event(emitter: Host, job: str, text: str) -> Started:
-    """Start it anew, by its path: by its name alone tests fork it, to save time."""
-    return emitter.start(_AGENTMESH, "job", "event", job, "progress", "-m", text)
+def _run_event(emitter: Host, job: str, text: str) -> Program:
+    return emitter.start("agentmesh", "job", "event", job, "progress", "-m", text)
 
 
 def _append(host: Host, text: str) -> None:

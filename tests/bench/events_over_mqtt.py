@@ -7,7 +7,6 @@ event, and as one that has its connection already and reads lines, as the agent 
 import asyncio
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -71,9 +70,7 @@ def _measured(broker: Mosquitto, host: LocalHost) -> dict[str, list[float]]:
         assert code == 0, error
 
     def report() -> None:
-        done = host.run(
-            str(Path(sys.executable).with_name("agentmesh")), "job", "event", job, "progress", "--percent", "1"
-        )
+        done = host.run("agentmesh", "job", "event", job, "progress", "--percent", "1")
         assert done.returncode == 0, done
 
     def send() -> None:

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 
 from tests.clis import install
 from tests.clis.recipes import HOME, NOBODY, STRANGE, WORK, Recipe
-from tests.e2e.namespaces import SYSTEM_PATH, Namespaces, Started, covered
+from tests.e2e.namespaces import SYSTEM_PATH, Namespaces, Program, covered
 from tests.eventually import eventually
 
 START_SECONDS = 90.0
@@ -52,7 +52,7 @@ class Stage:
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
         }
-        self._programs: list[Started] = []
+        self._programs: list[Program] = []
         self._requests: list[Request] = []
         self._read = 0
 
@@ -76,7 +76,7 @@ class Stage:
     def start(self, *argv: str | Path, cwd: Path | str = HOME) -> None:
         """Start a program that lives as long as the stage."""
         log = self._logs / f"{len(self._programs)}-{Path(argv[0]).name}.log"
-        self._programs.append(self._begin(argv, cwd, log))
+        self._programs.append(Program(self._command(argv, cwd), environment=self.environment, output=log))
 
     def start_agent(self) -> None:
         """Run the agent of this host, `solo`, and return when it answers."""
@@ -91,15 +91,15 @@ class Stage:
 
     def run(self, *argv: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        with tempfile.TemporaryDirectory(prefix="stage-") as folder:
-            output, errors = Path(folder) / "stdout", Path(folder) / "stderr"
-            program = self._begin(argv, HOME, output, errors, stdin)
-            try:
-                code = program.wait(100)
-            finally:
-                program.kill()
-                program.wait()
-            return subprocess.CompletedProcess(argv, code, output.read_text(), errors.read_text())
+        return subprocess.run(
+            self._command(argv, HOME),
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
 
     def tmux(self, *command: str) -> str:
         """Run one tmux command and return what it says."""
@@ -180,16 +180,8 @@ class Stage:
         """Return the path by which the test itself reads and writes a file of the stage."""
         return self._namespaces.outside(Path(path))
 
-    def _begin(
-        self,
-        argv: tuple[str | Path, ...],
-        cwd: Path | str,
-        output: Path,
-        errors: Path | None = None,
-        stdin: str = "",
-    ) -> Started:
-        words = [str(word) for word in argv]
-        return self._namespaces.start(words, self.outside(str(cwd)), self.environment, output, errors, stdin)
+    def _command(self, argv: tuple[str | Path, ...], cwd: Path | str) -> list[str]:
+        return self._namespaces.command([str(word) for word in argv], self.outside(str(cwd)))
 
     def _reap(self) -> None:
         for program in self._programs:

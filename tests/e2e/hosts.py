@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.e2e.namespaces import PATIENCE, SYSTEM_PATH, Namespaces, Started, covered, wait_until
+from tests.e2e.namespaces import PATIENCE, SYSTEM_PATH, Namespaces, Program, covered, wait_until
 
 _CABLE = Path(__file__).with_name("cable.py")
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -86,8 +86,8 @@ class Host:
         }
         self._logs = logs
         self._log_numbers = itertools.count(1)
-        self._programs: list[Started] = []
-        self._sshd: Started | None = None
+        self._programs: list[Program] = []
+        self._sshd: Program | None = None
         self.namespaces = Namespaces(_KINDS, _preparation(name))
 
     def run(
@@ -102,7 +102,13 @@ class Host:
         """Run a command to its end and return what it said; raise CommandError when it fails or takes too long."""
         with tempfile.TemporaryDirectory(dir=self._logs) as folder:
             output, errors = Path(folder) / "stdout", Path(folder) / "stderr"
-            program = self._begin(argv, env, cwd, output, errors, stdin)
+            program = Program(
+                self._command(argv, cwd),
+                environment={**self.environment, **(env or {})},
+                output=output,
+                errors=errors,
+                stdin=stdin,
+            )
             try:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     program.wait(timeout)
@@ -112,7 +118,7 @@ class Host:
                 program.wait(PATIENCE)
             result = subprocess.CompletedProcess(
                 [str(word) for word in argv],
-                program.wait(),
+                program.returncode,
                 output.read_text(errors="replace"),
                 errors.read_text(errors="replace"),
             )
@@ -122,10 +128,10 @@ class Host:
             raise CommandError(self.name, f"ended with {result.returncode}", result)
         return result
 
-    def start(self, *argv: str | Path, env: Mapping[str, str] | None = None, cwd: Path | str = "") -> Started:
+    def start(self, *argv: str | Path, env: Mapping[str, str] | None = None, cwd: Path | str = "") -> Program:
         """Start a program that lives until a test or the host ends it; its `output` is the path of its log."""
         log = self._logs / f"{next(self._log_numbers):02}-{Path(argv[0]).name}.log"
-        program = self._begin(argv, env, cwd, log)
+        program = Program(self._command(argv, cwd), environment={**self.environment, **(env or {})}, output=log)
         self._programs.append(program)
         return program
 
@@ -195,17 +201,8 @@ class Host:
         for program in self._programs:
             program.wait(PATIENCE)
 
-    def _begin(
-        self,
-        argv: tuple[str | Path, ...],
-        env: Mapping[str, str] | None,
-        cwd: Path | str,
-        output: Path,
-        errors: Path | None = None,
-        stdin: str = "",
-    ) -> Started:
-        words, environment = [str(word) for word in argv], {**self.environment, **(env or {})}
-        return self.namespaces.start(words, self.outside(cwd), environment, output, errors, stdin)
+    def _command(self, argv: tuple[str | Path, ...], cwd: Path | str) -> list[str]:
+        return self.namespaces.command([str(word) for word in argv], self.outside(cwd))
 
     def _append(self, path: Path | str, *lines: str) -> None:
         with self.outside(path).open("a") as file:

@@ -9,9 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TypeAlias
-
-from tests.nursery import Birth, Forked, is_forked
 
 PATIENCE = 10.0
 """Seconds within which the kernel and a local daemon do anything that they will do at all."""
@@ -19,71 +16,6 @@ PATIENCE = 10.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _SCAFFOLD = Path("/dev/shm")  # noqa: S108 - exists everywhere, and nothing that must stay visible lies in it
-
-
-class Program(subprocess.Popen[bytes]):
-    """A program in pid namespaces, started by an argv of `Namespaces.command`; `output` is the file of what it says.
-
-    The child of this process is nsenter, which waits for the program and ends as it ends; signals reach the program
-    itself. It writes to files and not to pipes, so that a daemon it leaves behind keeps nobody waiting. It has no
-    terminal, so that nothing can stop to ask.
-    """
-
-    def __init__(
-        self,
-        argv: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        output: Path,
-        errors: Path | None = None,
-        stdin: str = "",
-    ) -> None:
-        self.output = output
-        with _streams(output, errors, stdin) as (given, said, complained):
-            super().__init__(argv, env=environment, stdin=given, stdout=said, stderr=complained, start_new_session=True)
-
-    def send_signal(self, sig: int) -> None:
-        wait_until(lambda: self.poll() is not None or bool(self._inside()), "nsenter starts its program")
-        for pid in self._inside():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sig)
-        # nsenter stops itself when it sees the program stopped, and must be continued to see anything more.
-        if sig == signal.SIGSTOP:
-            wait_until(lambda: self.poll() is not None or self._is_stopped(), "nsenter stops with its program")
-        elif sig in {signal.SIGCONT, signal.SIGKILL}:
-            super().send_signal(signal.SIGCONT)
-
-    def _inside(self) -> list[int]:
-        """Return the program's pid; nothing before nsenter has become the program, or after it ended."""
-        if self.poll() is not None:
-            return []
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() != "nsenter\n"]
-        return []
-
-    def _is_stopped(self) -> bool:
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-class ForkedProgram(Forked):
-    """One of our programs in namespaces, forked off instead of executed; otherwise as `Program`."""
-
-    def __init__(self, birth: Birth, *, output: Path, errors: Path | None = None, stdin: str = "") -> None:
-        self.output = output
-        with _streams(output, errors, stdin) as streams:
-            super().__init__(birth, *streams)
-
-
-@contextlib.contextmanager
-def _streams(output: Path, errors: Path | None, stdin: str) -> Iterator[tuple[IO[bytes], IO[bytes], IO[bytes]]]:
-    with tempfile.TemporaryFile() as given, output.open("ab") as said, (errors or output).open("ab") as complained:
-        given.write(stdin.encode())
-        given.seek(0)
-        yield given, said, complained
-
-
-Started: TypeAlias = Program | ForkedProgram
 
 
 class Namespaces:
@@ -127,22 +59,6 @@ class Namespaces:
         place = [] if directory is None else [f"--wd={directory}"]
         return ["nsenter", f"--target={self.pid}", *self._kinds, *place, "--", *argv]
 
-    def start(
-        self,
-        words: Sequence[str],
-        directory: Path,
-        environment: Mapping[str, str],
-        output: Path,
-        errors: Path | None = None,
-        stdin: str = "",
-    ) -> Started:
-        """Start a program inside; it is forked off when that is the same as to execute it."""
-        if is_forked(words, environment, self.outside(Path("/"))):
-            birth = Birth([*words], {**environment}, str(directory), self.pid, is_apart=True)
-            return ForkedProgram(birth, output=output, errors=errors, stdin=stdin)
-        command = self.command(words, directory)
-        return Program(command, environment=environment, output=output, errors=errors, stdin=stdin)
-
     def outside(self, path: Path) -> Path:
         """Return the path by which this process finds what is `path` inside; absolute symbolic links lead astray."""
         return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
@@ -173,6 +89,53 @@ def covered(folder: Path, mode: str, visible: Iterable[Path]) -> Iterator[str]:
             yield shlex.join(["mount", "-n", "-o", "remount,bind,ro", place])
     if folder != _SCAFFOLD:
         yield shlex.join(["mount", "-n", "--move", str(_SCAFFOLD), str(folder)])
+
+
+class Program(subprocess.Popen[bytes]):
+    """A program in pid namespaces, started by an argv of `Namespaces.command`; `output` is the file of what it says.
+
+    The child of this process is nsenter, which waits for the program and ends as it ends; signals reach the program
+    itself. It writes to files and not to pipes, so that a daemon it leaves behind keeps nobody waiting. It has no
+    terminal, so that nothing can stop to ask.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        output: Path,
+        errors: Path | None = None,
+        stdin: str = "",
+    ) -> None:
+        self.output = output
+        with tempfile.TemporaryFile() as given, output.open("ab") as said, (errors or output).open("ab") as complained:
+            given.write(stdin.encode())
+            given.seek(0)
+            super().__init__(argv, env=environment, stdin=given, stdout=said, stderr=complained, start_new_session=True)
+
+    def send_signal(self, sig: int) -> None:
+        wait_until(lambda: self.poll() is not None or bool(self._inside()), "nsenter starts its program")
+        for pid in self._inside():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sig)
+        # nsenter stops itself when it sees the program stopped, and must be continued to see anything more.
+        if sig == signal.SIGSTOP:
+            wait_until(lambda: self.poll() is not None or self._is_stopped(), "nsenter stops with its program")
+        elif sig in {signal.SIGCONT, signal.SIGKILL}:
+            super().send_signal(signal.SIGCONT)
+
+    def _inside(self) -> list[int]:
+        """Return the program's pid; nothing before nsenter has become the program, or after it ended."""
+        if self.poll() is not None:
+            return []
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() != "nsenter\n"]
+        return []
+
+    def _is_stopped(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def wait_until(condition: Callable[[], bool], hope: str) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from agentmesh.core.chain import Entry
 from tests.e2e.hosts import Network, obstacle
 from tests.e2e.mesh import knows, make_mesh, open_window
-from tests.e2e.namespaces import Started
+from tests.e2e.namespaces import Program
 from tests.eventually import eventually
 from tests.faults.soak import NAMES, Station, arguments
 from tests.faults.working import STEPS, UNDER_WAY
@@ -83,7 +83,7 @@ class JobSoak:
         eventually(lambda: not self._owed(), "every event is told", self._network.diagnose, left)
         return self._count()
 
-    def _start(self, name: str, *words: str) -> Started:
+    def _start(self, name: str, *words: str) -> Program:
         return self._stations[name].host.start(sys.executable, "-m", "tests.faults.working", *words, env=_PATH)
 
     def _hand_over(self) -> None:

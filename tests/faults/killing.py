@@ -1,6 +1,6 @@
 """Run an agent, again and again, that can kill itself between any two steps of a message's life, or of a job's.
 
-The steps are seen from outside, by Python's own tracing hook: each transaction that changes something, each execution
+The steps are seen from outside, by Python's own profiling hook: each transaction that changes something, each execution
 of tmux for a pane, each frame that leaves and each that comes, each change of a job's record. Nothing of the product is
 changed or replaced.
 
@@ -33,7 +33,6 @@ from agentmesh.core import session
 from agentmesh.core.delivery import Event, State
 from agentmesh.store.database import Database
 
-TraceFunction = Callable[[FrameType, str, Any], Any]
 PLAN = "FAULTS_PLAN"
 """The environment variable that names the file."""
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -123,23 +122,19 @@ class Watch:
         self._last = ""
         self._lock = threading.Lock()
 
-    def __call__(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
-        """Be told of the call of any function; ask to be told of the return of those that are steps."""
-        if frame.f_code not in STEPS:
-            return None
-        frame.f_trace_lines = False
-        return self._see(frame, event, None)
-
-    def _see(self, frame: FrameType, event: str, _: object) -> TraceFunction:
+    def __call__(self, frame: FrameType, event: str, _: object) -> None:
+        """Be told of a call or a return of any function."""
+        name = STEPS.get(frame.f_code)
+        if name is None or event not in MARGINS:
+            return
         try:
-            if event in MARGINS and (step := STEPS[frame.f_code](frame)):
+            if step := name(frame):
                 with self._lock:
                     self._meet(f"{MARGINS[event]} {step}")
         except BaseException:  # noqa: BLE001 (it ends the process)
             # Python would go on without this hook: nothing would be a step any more, and nobody would see it.
             traceback.print_exc()
             os._exit(1)
-        return self._see
 
     def _meet(self, step: str) -> None:
         try:
@@ -173,8 +168,8 @@ def main() -> None:
         if pid == 0:
             try:
                 watch = Watch(Path(os.environ[PLAN]))
-                threading.settrace(watch)
-                sys.settrace(watch)
+                threading.setprofile(watch)
+                sys.setprofile(watch)
                 asyncio.run(app.run(Paths.from_environment()))
             finally:
                 os._exit(0)

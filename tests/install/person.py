@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import nursery
 from tests.eventually import eventually
 from tests.tmux import RealTmux
 
@@ -40,7 +39,16 @@ class Person:
         self, *words: str, stdin: str = "", environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as this user."""
-        return nursery.run(words, self.environment | (environment or {}), self.home, stdin.encode())
+        return subprocess.run(
+            words,
+            env=self.environment | (environment or {}),
+            cwd=self.home,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def call(self, *words: str) -> str:
         """Run a command that must succeed, and return what it prints."""

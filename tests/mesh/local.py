@@ -11,7 +11,6 @@ import msgspec
 
 from agentmesh.core.model import Receipt
 from agentmesh.core.status import Status
-from tests import nursery
 from tests.asking import Asking
 from tests.eventually import eventually
 from tests.tmux import RealTmux
@@ -34,7 +33,7 @@ class LocalHost:
         self.tmux = RealTmux(self.home, self.home)
         self.environment = self.tmux.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         self.tmux.run("new-session", "-d", "-s", "dev", "-n", "first", "-x", "100", "-y", "30", "cat")
-        self._agent: subprocess.Popen[bytes] | nursery.Forked | None = None
+        self._agent: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> str:
@@ -43,8 +42,7 @@ class LocalHost:
 
     def start(self) -> None:
         """Run the agent, and wait until it answers."""
-        with Path(os.devnull).open("rb") as nothing, (self.home / "agent.out").open("ab") as log:
-            self._agent = nursery.start(self.program, self.environment, self.home, nothing, log, log)
+        self._agent = self.popen(*self.program)
         has_listener = "[listen]" in (self.agents / "config.toml").read_text()
         ready = self.asking.listens if has_listener else self.asking.answers
         eventually(ready, "the agent is ready", lambda: self.log)
@@ -82,7 +80,16 @@ class LocalHost:
         self, *words: str, stdin: bytes = b"", environment: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as this host's user."""
-        return nursery.run(words, {**self.environment, **environment}, self.home, stdin)
+        done = subprocess.run(
+            words,
+            env={**self.environment, **environment},
+            cwd=self.home,
+            input=stdin,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def notify(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run notify-pane."""

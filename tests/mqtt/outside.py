@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Self
 
 from agentmesh.core.event import Event, EventType, signed
-from tests import nursery
 from tests.eventually import eventually
 
 TOKEN = "5a" * 32
@@ -30,7 +29,15 @@ class Outside:
     def job(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `agentmesh job`."""
         command = ["agentmesh", "job", *words]
-        done = nursery.run(command, self._environment | environment, self._home)
+        done = subprocess.run(
+            command,
+            env=self._environment | environment,
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert not (self._home / ".agents").exists()
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -48,8 +55,8 @@ class Followed:
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self._said = folder / f"followed-{len(list(folder.iterdir()))}"
         self._told = folder / f"{self._said.name}.err"
-        with Path(os.devnull).open("rb") as nothing, self._said.open("wb") as out, self._told.open("wb") as error:
-            self._process = nursery.start(command, environment, folder, nothing, out, error)
+        with self._said.open("wb") as out, self._told.open("wb") as error:
+            self._process = subprocess.Popen(command, env=environment, cwd=folder, stdout=out, stderr=error)
 
     def __enter__(self) -> Self:
         return self
