@@ -19,9 +19,9 @@ REVIEWER = """\
 import re, subprocess, sys
 for line in sys.stdin:
     if asker := re.match(r"\\[from (\\S+) @", line):
-        subprocess.run(["notify-pane", asker[1], "yes, it is"], check=True)
+        subprocess.run(["notify-pane", asker[1], "yes, it is"])
 """
-"""Does what `agentmesh guide` teaches: it answers who asks."""
+"""Does what `agentmesh guide` teaches: it answers who asks. Into a shell that is just typed in, that may fail."""
 JUDGE = """\
 import re, subprocess, sys
 from pathlib import Path
