@@ -5,13 +5,17 @@ from pathlib import Path
 
 from agentmesh.adapters.ledger import append
 
-_, lines, name, count = sys.argv
+
+def main() -> None:
+    """Append them."""
+    _, lines, name, count = sys.argv
+
+    def following(last: bytes) -> list[bytes]:
+        return [b"%d %s" % (int(last.split()[0]) + 1 if last else 1, name.encode())]
+
+    for _turn in range(int(count)):
+        append(Path(lines), following)
 
 
-def following(last: bytes) -> list[bytes]:
-    """Return the next line."""
-    return [b"%d %s" % (int(last.split()[0]) + 1 if last else 1, name.encode())]
-
-
-for _turn in range(int(count)):
-    append(Path(lines), following)
+if __name__ == "__main__":
+    main()
