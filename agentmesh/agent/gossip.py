@@ -73,7 +73,8 @@ class Gossip:
         self._telling: dict[str, asyncio.Task[None]] = {}
         self._own = contacts(alias, 0, 0, ())
         self._told: dict[str, Contacts] = {}
-        self._links_timer: asyncio.TimerHandle | None = None
+        self._notes_links = False
+        """Whether it will soon be worked out anew who lives."""
         self._links_seconds = LINKS_SECONDS
         self._links_noted = 0.0
         self.ways: dict[str, Way] = {}
@@ -84,7 +85,7 @@ class Gossip:
         """The hosts that links are kept to; None when it is all of them."""
         self.ring: Ring | None = None
         """The members, when nobody keeps links to all of them; else None."""
-        self._left_timer: asyncio.TimerHandle | None = None
+        self._waits_for_others = False
         replica.on_change = self._offer_slice
 
     def join(self, host: str, protocol: int) -> None:
@@ -132,6 +133,9 @@ class Gossip:
             self._offer(self._replica.registry.values(), [ear])
             if ear.neighbour.links != before.links:
                 self.links_changed()
+            own = self._replica.own.version
+            if summary.slices and summary.slices.get(self._alias, own) > own:
+                self._summarise(ear)  # so that it sends the newer slice of this host that it holds
 
     def chart(self, host: str, news: ContactsNews) -> None:
         """Take in who has links to whom, as a neighbour tells, and send it what it lacks."""
@@ -195,30 +199,31 @@ class Gossip:
                     ear.owe(part)
 
     def _wait_for_others(self) -> None:
-        if self._left_timer is None:
+        if not self._waits_for_others:
+            self._waits_for_others = True
             seconds = random.uniform(*LEFT_SECONDS)  # noqa: S311 (nobody gains by guessing it)
-            self._left_timer = asyncio.get_running_loop().call_later(seconds, self._say_left)
+            self._tasks.call_later(seconds, self._say_left)
 
     def _say_left(self) -> None:
-        self._left_timer = None
+        self._waits_for_others = False
         for ear in self._ears.values():
             ear.say_left()
 
     def links_changed(self) -> None:
         """Work out anew, soon, who lives: the less soon, the longer changes have followed on changes."""
-        if self._links_timer is not None:
+        if self._notes_links:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._links_noted > self._links_seconds:
+        self._notes_links = True
+        if asyncio.get_running_loop().time() - self._links_noted > self._links_seconds:
             self._links_seconds = LINKS_SECONDS
         else:
             most = max(LINKS_SECONDS, LINKS_SECONDS_EACH * len(self._replica.members))
             self._links_seconds = min(2 * self._links_seconds, most)
-        self._links_timer = loop.call_later(self._links_seconds, self._note_links)
+        self._tasks.call_later(self._links_seconds, self._note_links)
 
     def _note_links(self) -> None:
         """Note who lives, and tell the neighbours of links that have changed, ours and others'."""
-        self._links_timer, self._links_noted = None, asyncio.get_running_loop().time()
+        self._notes_links, self._links_noted = False, asyncio.get_running_loop().time()
         members = self._replica.members
         self._told = {host: part for host, part in self._told.items() if host in members}
         found = ways(self._alias, self._near, self._told)

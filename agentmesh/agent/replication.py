@@ -44,6 +44,8 @@ class Replica:
         """How each host stands, in words: ``live``, ``stale since …``."""
         self.on_change: Callable[[str], None] = lambda _: None
         """Told of each host whose slice has changed, when that is durable."""
+        self.on_successor: Callable[[], None] = lambda: None
+        """Told when this host's slice is now one that another process has published: it may be out of date."""
 
     @property
     def members(self) -> set[str]:
@@ -59,7 +61,8 @@ class Replica:
         """Take up what was known before; forget hosts that left.
 
         The host's one agent begins a new epoch, so that its slices are newer than all before. A process that does the
-        work of an agent while none runs goes on in the old one: an agent that starts meanwhile is newer.
+        work of an agent while none runs goes on in the old one: an agent that starts meanwhile is newer. When that has
+        ended, too, and somebody tells of its slice, the process goes on from there.
         """
         loaded = await self._database.write(slices.load)
         known = {part.host: part for part, _ in loaded}
@@ -100,7 +103,10 @@ class Replica:
         """Take in a slice that its host sent, or another peer that has heard of it."""
         if part.host == self._alias:
             is_signed = self._identities.signer(seal) == self._identities.key.public
-            await self._rise_above(part.version, source.host, is_signed=is_signed)
+            if self._may_rise:
+                await self._rise_above(part.version, source.host, is_signed=is_signed)
+            elif is_signed:
+                await self._follow(part, seal)
             return
         if part.host not in self._members:
             log.info("slice ignored: its host is not in peers.conf", host=part.host, peer=source.host)
@@ -159,12 +165,9 @@ class Replica:
             await asyncio.to_thread(self._write, own, every, states)
 
     async def _rise_above(self, version: Version, source: str, *, is_signed: bool) -> None:
-        """Raise this host's slice above one that somebody holds of it.
-
-        The host's one agent alone does that: whoever does its work while none runs may hear of an agent that starts.
-        """
+        """Raise the slice of this host, which this process alone writes, above one that somebody holds of it."""
         async with self._rising:
-            if not self._may_rise or not is_outdone(self.own, version):
+            if not is_outdone(self.own, version):
                 return
             if not may_outdo(version, is_signed=is_signed):
                 log.warning("slice refused: it speaks for this host, and this host never signed it", peer=source)
@@ -173,6 +176,12 @@ class Replica:
             epoch = await self._database.write(slices.next_epoch, version.epoch)
             own = in_epoch(self.own, epoch, int(time.time()))
             await self._keep(own, self._sign(own))
+
+    async def _follow(self, part: Slice, seal: Seal) -> None:
+        """Go on from a slice of this host that another of its processes has published."""
+        if is_outdone(self.own, part.version):
+            await self._keep(part, seal)
+            self.on_successor()
 
     def _sign(self, own: Slice) -> Seal:
         seal = self._seals[self._alias] = self._identities.seal(slice_text(own))

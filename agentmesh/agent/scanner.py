@@ -38,6 +38,7 @@ class Scanner:
         self._begun = 0
         """How many scans have been begun."""
         self._wanted = asyncio.Event()
+        replica.on_successor = self._wanted.set
         self._pids: set[int] = set()
         self._watched: set[int] = set()
         self._hooks = hooks_file()

@@ -1,7 +1,7 @@
 """Tasks that live as long as their owner: started by name, ended together."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ class Tasks:
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[Any]] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
         self._is_over = False
 
     async def __aenter__(self) -> Self:
@@ -28,6 +29,8 @@ class Tasks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over = True
+        for timer in self._timers:
+            timer.cancel()
         try:
             while running := tuple(self._running):
                 for task in running:
@@ -59,6 +62,17 @@ class Tasks:
         task = self.start(name, supervise())
         task.add_done_callback(lambda _: work.close())  # of a task that is cancelled before it has begun nobody would
         return task
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call something after a while, unless the block has ended by then."""
+
+        def end() -> None:
+            self._timers.discard(timer)
+            if not self._is_over:
+                call()
+
+        timer = asyncio.get_running_loop().call_later(seconds, end)
+        self._timers.add(timer)
 
 
 @contextmanager

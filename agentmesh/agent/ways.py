@@ -23,6 +23,7 @@ class Ways:
     def __init__(self, alias: str, replica: Replica, tasks: Tasks, on_loss: Callable[[Link], None]) -> None:
         self._alias = alias
         self.gossip = Gossip(alias, replica, tasks, self.send_directly)
+        self._tasks = tasks
         self._on_loss = on_loss
         self._links: dict[str, list[Link]] = {}
         self._pauses: dict[tuple[str, str], float] = {}
@@ -96,7 +97,7 @@ class Ways:
             self._resting.discard((host, relay))
             self.look_again()
 
-        asyncio.get_running_loop().call_later(pause, end)
+        self._tasks.call_later(pause, end)
 
     def trust(self, host: str, relay: str) -> None:
         """Ask a neighbour soon again, should it fail the next time: it has opened the way to a host."""

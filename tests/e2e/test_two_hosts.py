@@ -169,6 +169,23 @@ def test_a_host_without_an_agent_is_served_until_one_starts(hub: Host, worker: H
     eventually(lambda: "worker-1-foo-alone" not in addresses(hub), "the window is gone")
 
 
+def test_who_serves_a_host_without_an_agent_outlives_one_that_ran_meanwhile_and_is_still_heard(
+    hub: Host, worker: Host
+) -> None:
+    worker.run("agentmesh", "stop")
+    eventually(lambda: all_up(hub), "hub has a link all the same", lambda: status(hub))
+    eventually(lambda: link_holders(worker) == {"itself"}, "it is served without an agent")
+    worker.run("pkill", "-STOP", "-f", "agentmesh wire")  # it sees neither the agent's coming nor its going
+    start_agent(worker)
+    open_window(worker, "foo", "meanwhile", "cat")
+    eventually(knows(hub, "worker-1-foo-meanwhile"), "the agent's slice is known")
+    worker.run("agentmesh", "stop")
+    worker.run("pkill", "-CONT", "-f", "agentmesh wire")
+    worker.run("tmux", "kill-window", "-t", "foo:meanwhile")
+    eventually(lambda: "worker-1-foo-meanwhile" not in addresses(hub), "the window is gone", lambda: status(hub))
+    start_agent(worker)
+
+
 def test_a_host_is_removed_everywhere_over_ssh(hub: Host, worker: Host) -> None:
     confs = [host.outside(".agents/peers.conf") for host in (hub, worker)]
     before = [conf.read_text() for conf in confs]

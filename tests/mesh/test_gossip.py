@@ -164,6 +164,37 @@ async def test_a_newer_slice_of_this_host_is_outdone_and_all_are_told(office: Of
     await office.eventually_told("a", office.replica.own)
 
 
+async def test_a_newer_slice_of_this_host_that_a_neighbour_holds_is_asked_for(office: Office) -> None:
+    await office.meet("a")
+    office.told.clear()
+    own = office.replica.own.version
+    office.gossip.compare("a", Summary(("hub",), {"hub": own}))
+    office.gossip.compare("a", Summary(("hub",), {"hub": Version(own.epoch + 1, 0, "")}))
+    await office.eventually_sent("a", Summary(("a",), {"hub": own}))
+    summaries = [frame for _, frame in office.told if isinstance(frame, Summary)]
+    assert summaries == [Summary(("a",), {"hub": own})]
+
+
+async def test_who_serves_a_peer_without_an_agent_goes_on_from_the_slice_of_one_that_has_run_meanwhile(
+    office: Office, tmp_path: Path
+) -> None:
+    async with open_database(tmp_path / "mesh.db") as database:
+        lone = Replica(Paths(tmp_path), "hub", database, office.identities)
+        await lone.load(["a"], new_epoch=False)
+        looks = asyncio.Event()
+        lone.on_successor = looks.set
+        agent = Replica(Paths(tmp_path), "hub", database, office.identities)
+        await agent.load(["a"], new_epoch=True)
+        await agent.publish((a_pane("hub-dev-x"),))
+        told = agent.news_of("hub")
+        await lone.learn(told.slice, Origin("a", Identity.CLAIMED), UNSIGNED)
+        assert lone.own.version < told.slice.version
+        await lone.learn(told.slice, Origin("a", Identity.CLAIMED), told.seal)
+        assert (lone.own, looks.is_set()) == (told.slice, True)
+        await lone.publish((a_pane("hub-dev-y"),))
+        assert lone.own.version > told.slice.version
+
+
 async def test_a_host_is_live_through_who_has_a_link_to_it_and_stale_without(office: Office) -> None:
     def state(host: str) -> str:
         return office.replica.states.get(host, "").partition(" since")[0]

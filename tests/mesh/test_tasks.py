@@ -37,3 +37,15 @@ async def test_a_task_that_has_lost_its_cancellation_is_cancelled_again() -> Non
             lost = tasks.start("loses it", lose_it_once())
             await asyncio.sleep(0)
     assert lost.cancelled()
+
+
+async def test_what_was_to_be_called_later_is_not_called_when_the_owner_has_ended() -> None:
+    called: list[str] = []
+    in_time, at_the_end = asyncio.Event(), asyncio.Event()
+    async with Tasks() as tasks:
+        tasks.call_later(0, in_time.set)
+        await asyncio.wait_for(in_time.wait(), 10)
+        tasks.call_later(0.01, lambda: called.append("too late"))
+    asyncio.get_running_loop().call_later(0.02, at_the_end.set)
+    await asyncio.wait_for(at_the_end.wait(), 10)
+    assert called == []
