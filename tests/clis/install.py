@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -64,8 +65,10 @@ def _made(place: Path) -> Iterator[Path]:
 
 
 def _run(*command: str) -> None:
+    # Node trusts the authorities that it was built with; the system may know more, a proxy's say.
+    system = {"NODE_EXTRA_CA_CERTS": known} if (known := ssl.get_default_verify_paths().cafile) else {}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=system | os.environ, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise InstallFailed(str(error)) from error
     if done.returncode:
