@@ -1,5 +1,11 @@
-"""Files that others touch: tell when one has changed. watchfiles, with notifications of the kernel while it has any."""
+"""Files that others touch: tell when one has changed.
 
+On Linux the kernel tells, by asyncinotify. Elsewhere, and where a user has no more watches (inotify(7),
+max_user_instances), it is watchfiles, which looks for news again and again.
+"""
+
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from functools import partial
@@ -7,7 +13,9 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
-SETTLE_MILLISECONDS = 50
+TOUCH_SETTLE_SECONDS = 0.01
+"""Within which a hook's many touches are one."""
+EDIT_SETTLE_SECONDS = 0.05
 """How long an edit may take: an editor may empty a file first, then write it."""
 
 
@@ -16,10 +24,10 @@ async def changes(file: Path, folder: Path) -> AsyncIterator[None]:
 
     The file's folder and the other must exist; the file need not.
     """
-    async for seen in _changes_in({file.parent, folder}, settle=10):
-        paths = {Path(path) for _, path in seen}
-        if file in paths or any(path.parent == folder for path in paths):
-            yield
+    async for _ in _changes_in(
+        {file.parent, folder}, TOUCH_SETTLE_SECONDS, lambda path: path == file or path.parent == folder
+    ):
+        yield
 
 
 async def edits(files: Collection[Path]) -> AsyncIterator[set[Path]]:
@@ -30,10 +38,10 @@ async def edits(files: Collection[Path]) -> AsyncIterator[set[Path]]:
     while True:
         places = _places(files)
         folders = {_nearest_folder(place.parent) for place in places}
-        telling = {str(path) for place in places for path in (place, *place.parents)}
+        telling = {path for place in places for path in (place, *place.parents)}
         with suppress(FileNotFoundError):  # a folder has gone just now
-            async for seen in _changes_in(folders, settle=SETTLE_MILLISECONDS, counts=partial(_is_among, telling)):
-                if changed := {places[Path(path)] for _, path in seen if Path(path) in places}:
+            async for seen in _changes_in(folders, EDIT_SETTLE_SECONDS, telling.__contains__):
+                if changed := {places[path] for path in seen if path in places}:
                     yield changed
                 if _places(files) != places or {_nearest_folder(place.parent) for place in places} != folders:
                     break
@@ -41,25 +49,60 @@ async def edits(files: Collection[Path]) -> AsyncIterator[set[Path]]:
 
 
 async def _changes_in(
-    folders: Collection[Path], *, settle: int, counts: Callable[[Change, str], bool] | None = None
-) -> AsyncIterator[set[tuple[Change, str]]]:
-    """Yield what has changed right in some folders; ``settle``: milliseconds within which many changes are one.
+    folders: Collection[Path], settle: float, counts: Callable[[Path], bool]
+) -> AsyncIterator[set[Path]]:
+    """Yield what has changed right in some folders, as far as it counts; what follows within ``settle`` seconds, too.
 
-    Where the kernel gives a user no more watches (inotify(7), max_user_instances), they are looked at again and again.
+    Raises FileNotFoundError where a folder isn't there.
     """
-    watch = partial(awatch, *folders, watch_filter=counts, debounce=settle, step=settle, recursive=False)
     try:
-        async for seen in watch():
-            yield seen
+        async for paths in _told(folders, settle, counts):
+            yield paths
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError):  # watchfiles passes on what its Rust part says, as either
-        async for seen in watch(force_polling=True):
-            yield seen
+        async for paths in _looked_for(folders, settle, counts, force_polling=True):
+            yield paths
 
 
-def _is_among(paths: Collection[str], _: Change, path: str) -> bool:
-    return path in paths
+if sys.platform == "linux":
+    from asyncinotify import Inotify, Mask
+
+    _NEWS = Mask.MODIFY | Mask.ATTRIB | Mask.CREATE | Mask.DELETE | Mask.MOVE | Mask.DELETE_SELF | Mask.MOVE_SELF
+
+    async def _told(
+        folders: Collection[Path], settle: float, counts: Callable[[Path], bool]
+    ) -> AsyncIterator[set[Path]]:
+        with Inotify(sync_timeout=0) as kernel:
+            for folder in folders:
+                kernel.add_watch(folder, _NEWS | Mask.ONLYDIR)
+            while True:
+                seen = {(await kernel.get()).path}
+                await asyncio.sleep(settle)
+                while event := kernel.sync_get():
+                    seen.add(event.path)
+                if paths := {path for path in seen if path and counts(path)}:
+                    yield paths
+
+else:
+
+    def _told(folders: Collection[Path], settle: float, counts: Callable[[Path], bool]) -> AsyncIterator[set[Path]]:
+        return _looked_for(folders, settle, counts)
+
+
+async def _looked_for(
+    folders: Collection[Path], settle: float, counts: Callable[[Path], bool], *, force_polling: bool | None = None
+) -> AsyncIterator[set[Path]]:
+    step = round(settle * 1000)
+    only = partial(_counted, counts)
+    async for seen in awatch(
+        *folders, watch_filter=only, debounce=step, step=step, recursive=False, force_polling=force_polling
+    ):
+        yield {Path(path) for _, path in seen}
+
+
+def _counted(counts: Callable[[Path], bool], _: Change, path: str) -> bool:
+    return counts(Path(path))
 
 
 def _places(files: Collection[Path]) -> dict[Path, Path]:

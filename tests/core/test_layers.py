@@ -58,6 +58,7 @@ OUTSIDERS = {
     "asyncssh": _names("adapters"),
     "libtmux": _names("adapters"),
     "watchfiles": _names("adapters"),
+    "asyncinotify": _names("adapters"),
     "typer": _names("cli"),
     "rich": _names("cli"),
     "tomlkit": _names("config"),
