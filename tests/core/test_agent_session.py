@@ -164,6 +164,21 @@ def test_a_conversation_is_a_session_s_own_by_its_command_line_or_by_what_it_has
 
 
 @pytest.mark.parametrize(
+    ("word", "identifier", "expected"),
+    [
+        ("--resume=7-f", "7-f", "7-f"),
+        ("DB=mine.7-f.db", "7-f", "7-f"),
+        ("--chat-history-file", "history", ""),
+        ("7-f0", "7-f", ""),
+        ("7-f", "7.f", ""),
+    ],
+)
+def test_an_id_within_a_longer_name_is_not_in_the_command_line(word: str, identifier: str, expected: str) -> None:
+    found = [Conversation(identifier, "/work", "/c/1")]
+    assert own_conversation(a_session(argv=["mine", word]), found, set(), []) == expected
+
+
+@pytest.mark.parametrize(
     ("begun", "others", "expected"),
     [
         ([21.5], [], "id-0"),
