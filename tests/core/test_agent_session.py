@@ -153,6 +153,13 @@ def test_what_ended_unseen_says_so() -> None:
     assert msgspec.json.decode(msgspec.json.encode(drift), type=Drift).drift_class is DriftClass.GONE
 
 
+def test_what_ends_after_its_stop_was_cut_off_is_stopped() -> None:
+    (drift,) = drifts([a_session(stopping=True, acted=3)], GONE, NOW)
+    assert drift.after is not None
+    assert (drift.after.status, drift.after.stopping, drift.after.acted) == (Status.STOPPED, False, 3)
+    assert drift.action == "stopped"
+
+
 def test_a_conversation_is_a_session_s_own_by_its_command_line_or_by_what_it_has_open() -> None:
     mine, held, other = (Conversation(f"id-{n}", "/work", f"/c/{n}") for n in (1, 2, 3))
     elsewhere = Conversation("id-1", "/home", "/c/4")
