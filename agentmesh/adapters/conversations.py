@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from agentmesh.core.conversation import Conversation, member, pattern_for
+from agentmesh.core.conversation import Conversation, is_in, member, named_in, pattern_for
 from agentmesh.core.model import SessionProfile
 
 MOST_LINES = 20
@@ -26,13 +26,17 @@ class Conversations:
         """Return the conversations of a program, as far as their files tell, that may be of a folder."""
         if not profile.conversations:
             return []
-        pattern = str(Path(pattern_for(profile.conversations, glob.escape(folder))).expanduser())
+        pattern = str(Path(profile.conversations).expanduser())
         found = []
-        for path in glob.iglob(pattern):  # noqa: PTH207 (an absolute pattern)
+        for path in glob.iglob(pattern_for(pattern, folder)):  # noqa: PTH207 (an absolute pattern)
+            if not profile.conversation_id:
+                if identifier := named_in(path, pattern, folder):
+                    found.append(Conversation(identifier, folder, path))
+                continue
             if path not in self._read and (one := _read(path, profile)):
                 self._read[path] = one
-            if path in self._read:
-                found.append(self._read[path])
+            if one := self._read.get(path):
+                found.append(msgspec.structs.replace(one, folder=folder) if is_in(one.folder, folder) else one)
         return found
 
 

@@ -65,6 +65,8 @@ def _lines(session: AgentSession) -> Iterator[str]:
             yield f"{name} = {datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
         elif isinstance(value, tuple):
             yield f"{name} = [{', '.join(map(toml_text, value))}]"
+        elif isinstance(value, bool):
+            yield f"{name} = {str(value).lower()}"
         elif isinstance(value, int | float):
             yield f"{name} = {value}"
         else:

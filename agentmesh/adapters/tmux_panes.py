@@ -12,7 +12,8 @@ from agentmesh.errors import PaneGone
 
 SIZE = ("-x", "120", "-y", "40")
 """Of a session that no client has been attached to yet."""
-_WAITS = ("env", "cat")  # two words: tmux hands a single one to a shell (tmux(1), new-window)
+_WAITS = ("sleep", "30")
+"""It ends where nobody comes back to it. A single word would be handed to a shell (tmux(1), new-window)."""
 _ID = ("-d", "-P", "-F", "#{pane_id}")
 
 
@@ -59,6 +60,11 @@ async def start(
     settings = [word if word == ";" else _word(word) for word in settings]
     respawn = ["respawn-pane", "-k", "-t", pane, "-c", folder, "env", f"PATH={path}", *argv]
     await server.execute(*settings, *_words(respawn))
+
+
+def waits(arguments: Sequence[str]) -> bool:
+    """Tell whether a pane's process is what it was opened with: no program was started in it."""
+    return tuple(arguments) == _WAITS
 
 
 async def let_end(server: TmuxServer, pane: str) -> None:

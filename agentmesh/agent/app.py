@@ -41,6 +41,7 @@ from agentmesh.agent.sending import Sending
 from agentmesh.agent.session_book import SessionBook
 from agentmesh.agent.session_desk import SessionDesk
 from agentmesh.agent.session_eyes import SessionEyes
+from agentmesh.agent.session_recovery import SessionRecovery
 from agentmesh.agent.session_start import SessionStart
 from agentmesh.agent.session_stop import SessionStop
 from agentmesh.agent.session_watch import SessionWatch
@@ -124,7 +125,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         review_desk = ReviewDesk(alias, reviews, directory, errands)
         sessions = SessionBook(paths.agent_sessions, database)
         session_eyes = SessionEyes(profiles, scanner, replica, typist)
-        session_watch = SessionWatch(alias, sessions, session_eyes, scanner)
+        session_recovery = SessionRecovery(sessions, session_eyes, scanner)
+        session_watch = SessionWatch(alias, sessions, session_eyes, scanner, session_recovery)
         session_desk = SessionDesk(
             sessions,
             session_eyes,

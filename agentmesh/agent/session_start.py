@@ -94,8 +94,13 @@ class SessionStart:
                 acted=now(),
                 updated=now(),
             )
-            session = await self._begin(draft, server, wanted.path)
-            await self._book.add(session)
+            await self._book.add(draft)  # first: a crash of the agent leaves no program that no record has
+            try:
+                session = await self._begin(draft, server, wanted.path)
+            except AgentmeshError:
+                await self._book.forget(draft.name)
+                raise
+            await self._book.change(session.name, lambda _: session)
             try:
                 await self._until_ready(session, server, profile)
             except CrashedAtStart:
@@ -123,20 +128,28 @@ class SessionStart:
                 opened = await tmux_panes.open_window(server, found.tmux_session, found.window, found.cwd)
             else:
                 opened = await tmux_panes.open_session(server, found.tmux_session, found.window, found.cwd)
-            draft = msgspec.structs.replace(
-                found, argv=argv, signature=signature(argv), pane=opened, begun=time.time(), ready=0.0, missed=""
+            draft = after(
+                found,
+                Step.RESUME,
+                now(),
+                argv=argv,
+                signature=signature(argv),
+                pane=opened,
+                pid=0,
+                started="",
+                begun=time.time(),
+                ready=0.0,
+                missed="",
+                last_visible_note="",
+                termination_mode=Termination.NONE,
             )
-            session = await self._begin(draft, server, wanted.path)
-            facts = {
-                name: getattr(session, name)
-                for name in ("argv", "signature", "pane", "pid", "started", "begun", "ready")
-            }
-            await self._book.change(
-                found.name,
-                lambda before: after(
-                    before, Step.RESUME, now(), last_visible_note="", termination_mode=Termination.NONE, **facts
-                ),
-            )
+            await self._book.change(found.name, lambda _: draft)
+            try:
+                session = await self._begin(draft, server, wanted.path)
+            except AgentmeshError:
+                await self._book.change(found.name, lambda _: found)
+                raise
+            await self._book.change(found.name, lambda _: session)
             try:
                 await self._until_ready(session, server, profile)
             except CrashedAtStart:

@@ -61,12 +61,13 @@ class SessionStop:
             sight = await self._rested(session, forced=wanted.force) if processes else None
             others = [each for each in self._book.open if each.name != session.name]
             conversation = await self._eyes.conversation(session, others)
-            await self._book.change(session.name, lambda one: _with(one, conversation=conversation))
+            await self._book.change(session.name, lambda one: _with(one, conversation=conversation, stopping=True))
             how = await self._end(session, sight, processes)
             await self._close(session)
             # A program may write its conversation at its end alone.
             return await self._book.change(
-                session.name, lambda one: after(one, Step.STOP, now(), termination_mode=how, last_visible_note="")
+                session.name,
+                lambda one: after(one, Step.STOP, now(), termination_mode=how, last_visible_note="", stopping=False),
             )
 
     def _tree(self, session: AgentSession) -> Tree:
@@ -142,7 +143,7 @@ class SessionStop:
         await self._scanner.scan()
 
 
-def _with(session: AgentSession, **facts: str) -> AgentSession:
+def _with(session: AgentSession, **facts: object) -> AgentSession:
     return msgspec.structs.replace(session, **facts)
 
 

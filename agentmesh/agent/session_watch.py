@@ -11,6 +11,7 @@ from agentmesh.agent.log import log
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.session_book import SessionBook, now
 from agentmesh.agent.session_eyes import SessionEyes
+from agentmesh.agent.session_recovery import SessionRecovery
 from agentmesh.core.agent_session import AgentSession, signature
 from agentmesh.core.drift import Drift, DriftClass, drifts
 from agentmesh.errors import SessionExists, UnknownSession
@@ -24,15 +25,19 @@ _BY_ITSELF = {DriftClass.GONE, DriftClass.APPEARED}
 class SessionWatch:
     """Puts records right; touches no program, no pane and no conversation."""
 
-    def __init__(self, alias: str, book: SessionBook, eyes: SessionEyes, scanner: Scanner) -> None:
+    def __init__(
+        self, alias: str, book: SessionBook, eyes: SessionEyes, scanner: Scanner, recovery: SessionRecovery
+    ) -> None:
         self._alias = alias
         self._book = book
         self._eyes = eyes
         self._scanner = scanner
+        self._recovery = recovery
 
     async def keep_watching(self) -> None:
         """Look again and again at what runs, and put its records right."""
         while True:
+            await self._recovery.recover()
             if any(session.status == "running" for session in self._book.open):
                 found = await self._eyes.found(self._book.open, looks_for_lost=False)
                 await self._apply(drifts(self._book.open, found, now()), _BY_ITSELF)

@@ -97,6 +97,7 @@ class AgentSession(msgspec.Struct, frozen=True, kw_only=True):
     pane: str
     """tmux's pane id."""
     pid: Ordinal
+    """0 until its program was seen to be started."""
     started: str
     """When that process began, as its system tells it; no later one of the same number has the same."""
     conversation: str = ""
@@ -109,6 +110,8 @@ class AgentSession(msgspec.Struct, frozen=True, kw_only=True):
     last_visible_note: str = ""
     """What was seen then, as a sentence; empty where there is nothing to say."""
     termination_mode: Termination = Termination.NONE
+    stopping: bool = False
+    """Whether it was told to stop, and its end hasn't been seen since."""
     role: str = ""
     scope: str = ""
     created: UnixTime

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from fnmatch import translate
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -21,13 +23,40 @@ class Conversation(msgspec.Struct, frozen=True):
     """When the program has begun it, Unix seconds; 0 where its file doesn't tell."""
 
 
-def pattern_for(pattern: str, folder: str) -> str:
+_NAMED = "\0"
+"""Stands for the id within a pattern; no path has it."""
+
+
+def pattern_for(pattern: str, folder: str, conversation: str = "*") -> str:
     """Return a profile's pattern for the conversations of one folder.
 
     >>> pattern_for("~/.claude/projects/{folder}/*.jsonl", "/home/me/my.work")
     '~/.claude/projects/-home-me-my-work/*.jsonl'
+    >>> pattern_for("{cwd}/.chat.{conversation}.md", "/home/me/what?")
+    '/home/me/what[?]/.chat.*.md'
     """
-    return pattern.replace("{folder}", re.sub("[^A-Za-z0-9]", "-", folder))
+    values = {
+        "folder": re.sub("[^A-Za-z0-9]", "-", folder),
+        "cwd": re.sub("[*?[]", r"[\g<0>]", folder),
+        "conversation": conversation,
+    }
+    return re.sub(r"\{(folder|cwd|conversation)\}", lambda match: values[match[1]], pattern)
+
+
+def named_in(path: str, pattern: str, folder: str) -> str:
+    """Return the id that a path has where its pattern says ``{conversation}``; empty where it has none.
+
+    >>> named_in("/work/.chat.7-f.md", "{cwd}/.chat.{conversation}.md", "/work")
+    '7-f'
+    """
+    shape = translate(pattern_for(pattern, folder, _NAMED)).replace(_NAMED, "([A-Za-z0-9_-]+)")
+    match = re.match(shape, path)
+    return match[1] if match and match.groups() else ""
+
+
+def is_in(told: str, folder: str) -> bool:
+    """Tell whether a conversation's file tells of a folder: by its path, or by the SHA-256 of that in hex."""
+    return told in {folder, sha256(folder.encode(errors="surrogateescape")).hexdigest()}
 
 
 def member(line: Any, names: str) -> str:  # noqa: ANN401 (whatever JSON there is)
@@ -55,13 +84,19 @@ def own_conversation(
     others = [other for other in others if other.name != session.name]
     taken = recorded(others)
     mine = [one for one in found if one.id not in taken and one.folder == session.cwd]
-    named = [one.id for one in mine if one.id in session.argv]
+    named = [one.id for one in mine if _is_in_words(one.id, session.argv)]
     held = [one.id for one in mine if one.path in opened]
     if named or held:
         return (named or held)[0]
     began = [one.id for one in mine if _has_begun_in(session, one)]
     is_alone = not any(_start_together(session, other) for other in others)
     return began[0] if len(began) == 1 and is_alone else ""
+
+
+def _is_in_words(identifier: str, argv: Iterable[str]) -> bool:
+    """Tell whether an id stands in a command line; it may be a part of a word, but no part of a longer name."""
+    whole = re.compile(rf"(?<![A-Za-z0-9_-]){re.escape(identifier)}(?![A-Za-z0-9_-])")
+    return any(whole.search(word) for word in argv)
 
 
 def _has_begun_in(session: AgentSession, conversation: Conversation) -> bool:

@@ -22,7 +22,8 @@ class DriftClass(StrEnum):
     """How record and truth may differ."""
 
     GONE = "A"
-    """Recorded as running, and its program or pane is gone: it becomes ``terminated``."""
+    """Recorded as running, and its program or pane is gone: it becomes ``terminated``, or, where a stop was cut off,
+    ``stopped``."""
     UNKNOWN = "B"
     """A known program in tmux that no record has: it is registered."""
     APPEARED = "C"
@@ -96,8 +97,9 @@ def drifts(sessions: Sequence[AgentSession], found: Found, now: int) -> list[Dri
         if session.status is Status.ARCHIVED or now - session.acted < RECENT_SECONDS:
             continue
         if session.status is Status.RUNNING and is_gone(session, found):
-            changed = after(session, Step.END, now, termination_mode=Termination.AUTO_DETECTED, last_visible_note=GONE)
-            told.append(_drift(DriftClass.GONE, changed, GONE, "terminated", session))
+            changed = _ended(session, now)
+            what = changed.last_visible_note or "its program is gone, as it was told to be"
+            told.append(_drift(DriftClass.GONE, changed, what, changed.status, session))
             session = changed
         conversation = found.appeared.get(session.name, "")
         if not session.conversation and conversation:
@@ -110,6 +112,13 @@ def drifts(sessions: Sequence[AgentSession], found: Found, now: int) -> list[Dri
             changed = msgspec.structs.replace(session, missed=session.conversation, last_visible_note=what, updated=now)
             told.append(_drift(DriftClass.LOST, changed, what, "said", session))
     return told + _unknown(sessions, found)
+
+
+def _ended(session: AgentSession, now: int) -> AgentSession:
+    """Return a session whose program is gone: stopped where a person has told it to stop, else terminated."""
+    step, note = (Step.STOP, "") if session.stopping else (Step.END, GONE)
+    facts = {"termination_mode": Termination.AUTO_DETECTED, "last_visible_note": note, "stopping": False}
+    return after(session, step, now, acted=session.acted, **facts)
 
 
 def _unknown(sessions: Sequence[AgentSession], found: Found) -> list[Drift]:

@@ -212,12 +212,14 @@ class SessionProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A pattern in the command lines of processes that it starts, and that others of its kind use, too: a stop leaves
     them alone, and what they have started."""
     conversations: str = ""
-    """A pattern of the files that hold its conversations: ``~`` is the home, ``{folder}`` the session's folder with
-    every character but letters and digits made a dash. Empty: it keeps none."""
+    """A pattern of the files that hold its conversations: ``~`` is the home, ``{cwd}`` the session's folder,
+    ``{folder}`` the same with every character but letters and digits made a dash, ``{conversation}`` the id. Empty:
+    it keeps none."""
     conversation_id: str = ""
-    """Where one of the first lines of such a file, which are JSON, has the id: names of members, joined by dots."""
+    """Where one of the first lines of such a file, which are JSON, has the id: names of members, joined by dots; empty
+    where the file's path has it, and then the file isn't read."""
     conversation_folder: str = ""
-    """Where it has the folder."""
+    """Where it has the folder, or the SHA-256 of its path in hex."""
     conversation_begun: str = ""
     """Where it has the moment at which the program has begun the conversation (ISO 8601), before it takes input; empty:
     it doesn't tell one."""
@@ -225,8 +227,10 @@ class SessionProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         if not self.launch:
             raise ValueError("launch is empty")
-        if self.conversations and not (self.conversation_id and self.conversation_folder):
-            raise ValueError("conversations needs conversation_id and conversation_folder")
+        is_told = self.conversation_id and self.conversation_folder
+        is_named = "{conversation}" in self.conversations and not self.conversation_id
+        if self.conversations and not (is_told or is_named):
+            raise ValueError("conversations needs conversation_id and conversation_folder, or {conversation} in it")
         try:
             re.compile(self.shared)
         except re.error as error:

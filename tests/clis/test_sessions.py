@@ -1,6 +1,8 @@
 """Sessions of real CLIs: created, told something, stopped, and brought back with what was said before."""
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 
 from tests.clis import install
 from tests.clis import stage as stages
-from tests.clis.recipes import RECIPES, WORK
+from tests.clis.conftest import IN_EVERY_RUN
+from tests.clis.recipes import HOME, RECIPES, WORK
 from tests.clis.stage import Stage
 from tests.e2e.namespaces import SYSTEM_PATH
 from tests.eventually import eventually
@@ -17,7 +20,10 @@ pytestmark = [pytest.mark.clis, pytest.mark.timeout(600)]
 _PATIENCE = 90.0
 
 
-@pytest.fixture(scope="module", params=["claude", "codex"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in IN_EVERY_RUN else pytest.mark.every_cli) for name in RECIPES],
+)
 def program(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -28,16 +34,16 @@ def stage(program: str) -> Iterator[Stage]:
     if reason := stages.obstacle():
         pytest.skip(reason)
     recipe = RECIPES[program]
-    binary = install.program(recipe)[0]
     with Stage() as stage:
         stage.furnish(recipe)
         stage.start_agent()
         for name, value in recipe.environment.items():
             stage.tmux("set-environment", "-g", name, value)
-        folder = binary.rpartition("/")[0]
-        stage.environment["PATH"] = (
-            f"{stage.environment['PATH'].partition(':')[0]}:{folder}:{install.node()}:{SYSTEM_PATH}"
-        )
+        launcher = stage.outside(f"{HOME}/bin/{program}")
+        launcher.parent.mkdir()
+        launcher.write_text(f'#!/bin/sh\nexec {shlex.join(install.program(recipe))} "$@"\n')
+        launcher.chmod(0o755)
+        stage.environment["PATH"] = f"{sys.prefix}/bin:{HOME}/bin:{install.node()}:{SYSTEM_PATH}"
         yield stage
 
 

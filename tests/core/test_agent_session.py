@@ -153,6 +153,13 @@ def test_what_ended_unseen_says_so() -> None:
     assert msgspec.json.decode(msgspec.json.encode(drift), type=Drift).drift_class is DriftClass.GONE
 
 
+def test_what_ends_after_its_stop_was_cut_off_is_stopped() -> None:
+    (drift,) = drifts([a_session(stopping=True, acted=3)], GONE, NOW)
+    assert drift.after is not None
+    assert (drift.after.status, drift.after.stopping, drift.after.acted) == (Status.STOPPED, False, 3)
+    assert drift.action == "stopped"
+
+
 def test_a_conversation_is_a_session_s_own_by_its_command_line_or_by_what_it_has_open() -> None:
     mine, held, other = (Conversation(f"id-{n}", "/work", f"/c/{n}") for n in (1, 2, 3))
     elsewhere = Conversation("id-1", "/home", "/c/4")
@@ -161,6 +168,21 @@ def test_a_conversation_is_a_session_s_own_by_its_command_line_or_by_what_it_has
     assert own_conversation(a_session(argv=["codex"]), [other, held, mine], {"/c/2"}, []) == "id-2"
     assert own_conversation(a_session(argv=["codex"]), [other, held, mine], {"/c/2"}, taken) == ""
     assert own_conversation(a_session(), [other, elsewhere], set(), []) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "identifier", "expected"),
+    [
+        ("--resume=7-f", "7-f", "7-f"),
+        ("DB=mine.7-f.db", "7-f", "7-f"),
+        ("--chat-history-file", "history", ""),
+        ("7-f0", "7-f", ""),
+        ("7-f", "7.f", ""),
+    ],
+)
+def test_an_id_within_a_longer_name_is_not_in_the_command_line(word: str, identifier: str, expected: str) -> None:
+    found = [Conversation(identifier, "/work", "/c/1")]
+    assert own_conversation(a_session(argv=["mine", word]), found, set(), []) == expected
 
 
 @pytest.mark.parametrize(

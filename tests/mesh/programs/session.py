@@ -1,14 +1,17 @@
 """A program with an input box that keeps conversations, as Claude Code does, and misbehaves on demand.
 
-usage: session.py MODE (new|resume) ID [ARGUMENT…]; what is submitted goes to a file below ~/.claude/projects.
+usage: session.py MODE (new|resume) ID [ARGUMENT…]; what is submitted goes to a file below ~/.claude/projects. The mode
+`held` waits at its start, and at its end, until there is a file ~/go.
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import termios
+import time
 import tty
 from pathlib import Path
 
@@ -25,19 +28,40 @@ class Speaker(Program):
         folder.mkdir(parents=True, exist_ok=True)
         self.conversation = conversation
         self.stubborn = mode == "stubborn"
+        self.held = mode == "held"
         super().__init__(folder / f"{conversation}.jsonl", "busy" if mode == "busy" else "plain")
         if self.log.exists():
             self.said = [json.loads(line)["text"] for line in self.log.read_text().splitlines()]
         self.asking = mode == "login"
+        if mode == "loud":
+            for number in range(100):
+                write(f"line {number} of many\r\n" * 1000)
+        self.restless = mode == "restless"
+        self.ticks = 0
+
+    def tick(self) -> None:
+        self.ticks += self.restless
+        if self.ticks % 10 == 1:
+            write(f"\x1bkname-{self.ticks}\x1b\\\x1b]2;title {self.ticks}\x07")
+            subprocess.run(["tmux", "rename-window", "-t", os.environ["TMUX_PANE"], f"name-{self.ticks}"], check=False)
+        super().tick()
 
     def record(self, what: str) -> None:
         if what.strip() == "/exit":
+            if self.held:
+                Path("leaving").touch()
+                hold()
             if not self.stubborn:
                 sys.exit()
             return
         with self.log.open("a") as file:
             line = {"sessionId": self.conversation, "cwd": str(Path.cwd()), "text": what}
             file.write(json.dumps(line) + "\n")
+
+
+def hold() -> None:
+    while not (Path.home() / "go").exists():
+        time.sleep(0.02)
 
 
 def main() -> None:
@@ -48,6 +72,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         subprocess.Popen([sys.executable, "-c", ignores], start_new_session=True)
+    if mode == "held":
+        hold()
     Path("arguments.json").write_text(json.dumps(arguments))
     before = termios.tcgetattr(0)
     tty.setraw(0)
