@@ -5,71 +5,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agentmesh.adapters.process import started
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
+from tests.mesh.sessions import furnish, session, status
 
 pytestmark = pytest.mark.tmux
-SPEAKER = Path(__file__).parent / "programs" / "session.py"
 MODES = ("plain", "crash", "login", "stubborn", "busy")
-PROFILE = """
-name = "{name}"
-title = "Speaker"
-kind = "box"
-processes = [{processes}]
-[box]
-prompt = "❯"
-rules = "both"
-cursor = "hidden"
-placeholder = ["2"]
-busy_title = "[⠁-⣿]"
-queues = true
-[session]
-launch = ["{python}", "{script}", "{mode}", "new", "{{conversation}}"]
-resume = ["{python}", "{script}", "{mode}", "resume", "{{conversation}}"]
-exit = "/exit"
-conversations = "~/.claude/projects/{{folder}}/*.jsonl"
-conversation_id = "sessionId"
-conversation_folder = "cwd"
-"""
 
 
 @pytest.fixture(scope="module")
 def host(root: Path) -> Iterator[LocalHost]:
     host = LocalHost("solo", root)
-    folder = host.agents / "profiles"
-    folder.mkdir()
-    for mode in MODES:
-        script = host.home / f"{mode}.py"
-        script.symlink_to(SPEAKER)
-        processes = f'"{mode}"'
-        values = {"name": mode, "mode": mode, "python": sys.executable, "script": script, "processes": processes}
-        (folder / f"{mode}.toml").write_text(PROFILE.format(**values))
+    furnish(host, MODES)
     try:
         host.start()
         yield host
     finally:
         host.end()
-
-
-def session(host: LocalHost, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `agentmesh session`; it must end with this code."""
-    done = host.run("agentmesh", "session", *words)
-    assert done.returncode == code, done
-    return done
-
-
-def status(host: LocalHost, name: str) -> Mapping[str, Any]:
-    """Return what is recorded of a session."""
-    (seen,) = json.loads(session(host, "status", name, "--json").stdout)
-    record: Mapping[str, Any] = seen["session"] | {name: seen.get(name) for name in ("address", "readiness", "alive")}
-    return record
 
 
 def test_a_session_is_created_told_something_stopped_and_resumed_with_its_conversation(host: LocalHost) -> None:
