@@ -68,7 +68,11 @@ async def split(server: TmuxServer, beside: str, folder: str, layout: Layout | N
         if "no space" in str(error):
             raise NoRoom(reason="it is too small") from error
         raise
-    await server.execute("set-option", "-w", "-t", pane, _LAYOUT, chosen, ";", "select-layout", "-t", pane, chosen)
+    try:
+        await server.execute("set-option", "-w", "-t", pane, _LAYOUT, chosen, ";", "select-layout", "-t", pane, chosen)
+    except (PaneGone, TmuxFailed):
+        await close(server, pane)
+        raise
     return pane
 
 

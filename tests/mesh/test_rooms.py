@@ -94,7 +94,17 @@ def test_a_program_stays_in_its_workspace_and_ends_no_other_server(host: LocalHo
         "none\n" + subprocess.run(["sh", "-c", "command -v tmux"], capture_output=True, text=True, check=True).stdout
     )
 
-    # Other panes reach it, after a restart of the agent, too.
+    say(host, "api", pane, f"{create} third --program shell --workspace ui")
+    third = status(host, "third")["pane"]
+    assert (
+        say(host, "ui", third, "echo $TMUX_SERVER_NAME; tmux -L api list-sessions -F '#{session_name}'")
+        == "ui\nthird\n"
+    )
+    shims = [part for part in say(host, "ui", third, "echo $PATH").split(":") if "tmux-workspaces" in part]
+    assert shims == [f"{folder}/ui"]
+
+    # Other panes reach it, after a restart of the agent, too, and be that in a workspace.
+    path = host.environment["PATH"]
     for word in ("before", "after"):
         notify = Path(sys.executable).with_name("notify-pane")
         host.tmux.new_window(word, "sh", "-c", f"{notify} --wait=20s nested {word}-the-restart; exec cat")
@@ -102,7 +112,9 @@ def test_a_program_stays_in_its_workspace_and_ends_no_other_server(host: LocalHo
         eventually(lambda heard=heard: told(host, "nested")[-1:] > [heard], "it is told", lambda: host.log)  # type: ignore[misc]
         assert told(host, "nested")[-1].startswith(heard)
         host.kill()
+        host.environment["PATH"] = f"{folder}/api:{path}"
         host.start()
+    host.environment["PATH"] = path
     assert status(host, "nested")["alive"]
 
     host.tmux.run("-L", "api", "send-keys", "-t", pane, "tmux -L default kill-server", "Enter")
