@@ -14,6 +14,7 @@ import msgspec
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from agentmesh.core import workspace
 from agentmesh.core.address import plain_name
 from agentmesh.core.broker import Broker, Settings, broker, chosen
 from agentmesh.core.model import Profile
@@ -51,6 +52,7 @@ class Paths:
         self.jobs = home / "jobs"
         self.reviews = home / "reviews"
         self.agent_sessions = home / "agent-sessions.toml"
+        self.workspaces = home / workspace.FOLDER
         self.socket_pointer = home / "agent.sock.path"
 
     @property

@@ -151,6 +151,12 @@ class ProgramNotFound(AgentmeshError):
     """There is no program called {program} on PATH. Install it, or give its path in a profile of your own."""
 
 
+class NoRoom(AgentmeshError):
+    """There is no room for another pane in that window: {reason}. Open a window instead, with --window."""
+
+    exit_code = 1
+
+
 class CrashedAtStart(AgentmeshError):
     """{program} has ended as soon as it was started. Its last lines:{lines}"""  # noqa: D400, D415 (they end it)
 

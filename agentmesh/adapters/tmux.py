@@ -21,6 +21,7 @@ from agentmesh.adapters.tmux_client import Clients
 from agentmesh.core.inventory import PaneRecord
 from agentmesh.core.place import Landmark
 from agentmesh.core.screen import PaneFacts
+from agentmesh.core.workspace import outside
 from agentmesh.errors import PaneGone, TmuxFailed
 
 PATIENCE = 5.0
@@ -111,7 +112,7 @@ class TmuxServer:
         self.name = path.name if path.parent == socket_folder() else os.fspath(path)
         self.path = path
         self._buffers = buffers
-        program = shutil.which("tmux")
+        program = shutil.which("tmux", path=outside(os.environ.get("PATH", os.defpath)))
         self._server = libtmux.Server(socket_path=path, tmux_bin=program)
         self._clients = Clients(program or "tmux", path)
         self._timers: list[asyncio.TimerHandle] = []

@@ -8,19 +8,30 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from agentmesh.adapters.tmux import TmuxServer
-from agentmesh.errors import PaneGone
+from agentmesh.core.session_request import Layout
+from agentmesh.errors import NoRoom, PaneGone, TmuxFailed
 
 SIZE = ("-x", "120", "-y", "40")
 """Of a session that no client has been attached to yet."""
 _WAITS = ("sleep", "30")
 """It ends where nobody comes back to it. A single word would be handed to a shell (tmux(1), new-window)."""
 _ID = ("-d", "-P", "-F", "#{pane_id}")
+MOST_PANES = 8
+"""In a window that is split: of more, none shows enough of its program."""
+_LAYOUT = "@agent-layout"
+"""A window's option: how it was laid out."""
+_COLOR = "@agent-color"
+"""A pane's option: its role's colour."""
+_BORDERED = "@agentmesh-border"
+"""Marks a window whose border is ours."""
+# A role is shown as it was written: a style in it (tmux(1), STYLES) is none there.
+_BORDER = f"#{{?{_COLOR},#[fg=#{{{_COLOR}}}] #{{@agent-name}} #{{q/h:@agent-role}} #[default],}}"
 
 
 async def has_session(server: TmuxServer, session: str) -> bool:
     """Tell whether a server has a session of this name. Raises TmuxFailed."""
     try:
-        await server.execute("has-session", "-t", f"={session}")
+        await server.execute("has-session", "-t", _word(f"={session}"))
     except PaneGone:
         return False
     return True
@@ -41,16 +52,71 @@ async def open_window(server: TmuxServer, session: str, window: str, folder: str
     return pane
 
 
-async def split(server: TmuxServer, beside: str, folder: str) -> str:
-    """Open a pane beside another; return its id. Raises PaneGone, TmuxFailed."""
-    (pane,) = await server.execute(*_words(["split-window", *_ID, "-h", "-t", beside, "-c", folder]), *_WAITS)
+async def split(server: TmuxServer, beside: str, folder: str, layout: Layout | None) -> str:
+    """Open a pane beside another, and lay out its window, whose first pane stays the main one; return the pane's id.
+
+    Without a layout the window keeps the one that it was given last, main-vertical at first. Raises NoRoom, and then
+    nothing has changed; PaneGone, TmuxFailed.
+    """
+    panes = await server.execute("list-panes", "-t", beside, "-F", f"#{{pane_id}} #{{{_LAYOUT}}}")
+    if len(panes) >= MOST_PANES:
+        raise NoRoom(reason=f"it has {len(panes)}, and {MOST_PANES} are the most")
+    before = panes[0].partition(" ")[2]
+    chosen = layout or (before if before in set(Layout) else Layout.MAIN_VERTICAL)
+    try:
+        (pane,) = await server.execute(*_words(["split-window", *_ID, "-h", "-t", beside, "-c", folder]), *_WAITS)
+    except TmuxFailed as error:
+        if "no space" in str(error):
+            raise NoRoom(reason="it is too small") from error
+        raise
+    try:
+        await server.execute("set-option", "-w", "-t", pane, _LAYOUT, chosen, ";", "select-layout", "-t", pane, chosen)
+    except (PaneGone, TmuxFailed):
+        await close(server, pane)
+        raise
     return pane
 
 
+async def frame(server: TmuxServer, pane: str, title: str) -> None:
+    """Give a pane a title, and its window a border in which each session's name and role stand, in its role's colour.
+
+    A window that has a border of the user's own keeps that. Raises PaneGone, TmuxFailed.
+    """
+    await server.execute("select-pane", "-t", pane, "-T", title)
+    if await server.execute("show-options", "-wv", "-t", pane, "pane-border-status"):
+        return
+    border = {_BORDERED: "on", "pane-border-format": _BORDER, "pane-border-status": "top"}
+    await server.set_window_options(pane, border)
+
+
+async def unframe(server: TmuxServer) -> None:
+    """Take that border from every window that has no pane of a session any more. Raises TmuxFailed."""
+    windows = await server.execute(
+        "list-windows", "-a", "-F", f"#{{window_id}} #{{{_BORDERED}}} #{{P:#{{?{_COLOR},x,}}}}"
+    )
+    for window in windows:
+        match window.split():
+            case [identifier, "on"]:
+                options = (_BORDERED, "pane-border-format", "pane-border-status")
+                words = [word for name in options for word in ("set-option", "-wu", "-t", identifier, name, ";")]
+                await server.execute(*words)
+
+
+async def set_environment(server: TmuxServer, variables: Mapping[str, str]) -> None:
+    """Set the environment of whatever is opened in a server from now on. Raises TmuxFailed."""
+    commands = (("set-environment", "-g", name, _word(value), ";") for name, value in variables.items())
+    await server.execute(*(word for command in commands for word in command))
+
+
 async def start(
-    server: TmuxServer, pane: str, folder: str, path: str, argv: Sequence[str], options: Mapping[str, str]
+    server: TmuxServer,
+    pane: str,
+    folder: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    options: Mapping[str, str],
 ) -> None:
-    """Start a program in a pane that was opened for it, with its own PATH. Raises PaneGone.
+    """Start a program in a pane that was opened for it. Raises PaneGone.
 
     The pane stays when it ends, and it can't rename its window.
     """
@@ -58,7 +124,8 @@ async def start(
     settings = [word for name, value in wanted.items() for word in ("set-option", "-p", "-t", pane, name, value, ";")]
     # Of what may be empty or end in a semicolon tmux must not make anything of its own.
     settings = [word if word == ";" else _word(word) for word in settings]
-    respawn = ["respawn-pane", "-k", "-t", pane, "-c", folder, "env", f"PATH={path}", *argv]
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    respawn = ["respawn-pane", "-k", "-t", pane, "-c", folder, "env", *variables, *argv]
     await server.execute(*settings, *_words(respawn))
 
 

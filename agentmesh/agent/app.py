@@ -41,7 +41,9 @@ from agentmesh.agent.sending import Sending
 from agentmesh.agent.session_book import SessionBook
 from agentmesh.agent.session_desk import SessionDesk
 from agentmesh.agent.session_eyes import SessionEyes
+from agentmesh.agent.session_identity import SessionIdentity
 from agentmesh.agent.session_recovery import SessionRecovery
+from agentmesh.agent.session_rooms import SessionRooms
 from agentmesh.agent.session_start import SessionStart
 from agentmesh.agent.session_stop import SessionStop
 from agentmesh.agent.session_watch import SessionWatch
@@ -125,12 +127,15 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         review_desk = ReviewDesk(alias, reviews, directory, errands)
         sessions = SessionBook(paths.agent_sessions, database)
         session_eyes = SessionEyes(profiles, scanner, replica, typist)
-        session_recovery = SessionRecovery(sessions, session_eyes, scanner)
-        session_watch = SessionWatch(alias, sessions, session_eyes, scanner, session_recovery)
+        session_watch = SessionWatch(
+            alias, sessions, session_eyes, scanner, SessionRecovery(sessions, session_eyes, scanner)
+        )
+        session_rooms = SessionRooms(paths.workspaces, alias, sessions, scanner, directory)
         session_desk = SessionDesk(
             sessions,
             session_eyes,
-            SessionStart(alias, sessions, session_eyes, scanner, directory),
+            SessionStart(alias, sessions, session_eyes, scanner, session_rooms),
+            SessionIdentity(session_eyes, turns, typist),
             SessionStop(sessions, session_eyes, scanner, turns, typist),
             session_watch,
             scanner,

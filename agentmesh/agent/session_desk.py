@@ -11,6 +11,7 @@ from agentmesh.agent.directory import Directory
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.session_book import SessionBook, now
 from agentmesh.agent.session_eyes import SessionEyes
+from agentmesh.agent.session_identity import SessionIdentity
 from agentmesh.agent.session_start import SessionStart
 from agentmesh.agent.session_stop import SessionStop
 from agentmesh.agent.session_watch import SessionWatch
@@ -33,6 +34,7 @@ class SessionDesk:
         book: SessionBook,
         eyes: SessionEyes,
         start: SessionStart,
+        identity: SessionIdentity,
         stop: SessionStop,
         watch: SessionWatch,
         scanner: Scanner,
@@ -42,6 +44,7 @@ class SessionDesk:
         self._book = book
         self._eyes = eyes
         self._start = start
+        self._identity = identity
         self._stop = stop
         self._watch = watch
         self._scanner = scanner
@@ -51,8 +54,8 @@ class SessionDesk:
     async def run(self, request: Request, answer: Answer) -> int:
         """Do what the words after ``session`` ask; returns the exit code. Raises AgentmeshError."""
         match request.words[1:]:
-            case ["place", name]:
-                await answer.write_output(as_json(await self._place(name, request)))
+            case ["place", name, *workspace]:
+                await answer.write_output(as_json(await self._place(name, "".join(workspace), request)))
             case ["create", text]:
                 return await self._create(msgspec.json.decode(text, type=Creation), request, answer)
             case ["resume", text]:
@@ -81,6 +84,8 @@ class SessionDesk:
         caller = await self._directory.caller(request)
         session = await self._start.create(wanted, caller)
         await answer.write_output(f"{session.name}: {self._described(session)}\n")
+        if complaint := await self._identity.introduce(session):
+            await answer.write_error(f"agentmesh: {complaint}\n")
         if not wanted.prompt:
             return 0
         words = ["notify-pane", f"--wait={PROMPT_PATIENCE}", "--", self._eyes.pane(session).address, wanted.prompt]
@@ -89,11 +94,11 @@ class SessionDesk:
     def _described(self, session: AgentSession) -> str:
         return f"{session.program} is ready in {self._eyes.pane(session).address}, process {session.pid}"
 
-    async def _place(self, name: str, request: Request) -> Place:
+    async def _place(self, name: str, workspace: str, request: Request) -> Place:
         """Return the server in which a session of its own is opened, or that of a session that is known."""
         caller = await self._directory.caller(request)
         known = next((session.server for session in self._book.open if session.name == name), "")
-        server = known or (caller.pane.server if caller.pane else "default")
+        server = workspace or known or (caller.pane.server if caller.pane else "default")
         try:
             found = self._scanner.server(server)
         except TmuxFailed:

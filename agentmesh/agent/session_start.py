@@ -12,13 +12,15 @@ import msgspec
 
 from agentmesh.adapters import process, tmux_panes
 from agentmesh.adapters.tmux import TmuxServer
-from agentmesh.agent.directory import Caller, Directory
+from agentmesh.agent.directory import Caller
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.session_book import SessionBook, now
 from agentmesh.agent.session_eyes import SessionEyes
+from agentmesh.agent.session_identity import role_color
+from agentmesh.agent.session_rooms import Room, SessionRooms
 from agentmesh.agent.sight import Sight
 from agentmesh.core.agent_session import AgentSession, Step, Termination, after, signature
-from agentmesh.core.model import Pane, Profile
+from agentmesh.core.model import Profile
 from agentmesh.core.readiness import Readiness
 from agentmesh.core.screen import last_lines
 from agentmesh.core.session_request import Creation, Return
@@ -32,7 +34,6 @@ from agentmesh.errors import (
     ProgramNotFound,
     ReadyTimeout,
     SessionLost,
-    UnknownAddress,
     UsageError,
 )
 
@@ -51,14 +52,12 @@ _REMEDY = "Look at it, and answer there: agentmesh session attach {name}."
 class SessionStart:
     """Answers no question that a program asks: it shows what stands in the way."""
 
-    def __init__(
-        self, alias: str, book: SessionBook, eyes: SessionEyes, scanner: Scanner, directory: Directory
-    ) -> None:
+    def __init__(self, alias: str, book: SessionBook, eyes: SessionEyes, scanner: Scanner, rooms: SessionRooms) -> None:
         self._alias = alias
         self._book = book
         self._eyes = eyes
         self._scanner = scanner
-        self._directory = directory
+        self._rooms = rooms
 
     async def create(self, wanted: Creation, caller: Caller) -> AgentSession:
         """Start a new session; returns it when it takes input.
@@ -72,7 +71,7 @@ class SessionStart:
         argv = _argv((*words.launch, *wanted.arguments), str(uuid.uuid4()), wanted.path)
         with self._book.at_work(wanted.name):
             await self._book.check_free(wanted.name)
-            server, opened = await self._open(wanted, profile.name, caller)
+            room = await self._rooms.open(wanted, profile.name, caller)
             draft = AgentSession(
                 name=wanted.name,
                 host=self._alias,
@@ -81,10 +80,11 @@ class SessionStart:
                 argv=argv,
                 arguments=wanted.arguments,
                 signature=signature(argv),
-                server=server.name,
+                server=room.server.name,
+                workspace=room.workspace,
                 tmux_session="",
                 window="",
-                pane=opened,
+                pane=room.pane,
                 pid=0,
                 started="",
                 role=printable(wanted.role),
@@ -96,13 +96,13 @@ class SessionStart:
             )
             await self._book.add(draft)  # first: a crash of the agent leaves no program that no record has
             try:
-                session = await self._begin(draft, server, wanted.path)
+                session = await self._begin(draft, room)
             except AgentmeshError:
                 await self._book.forget(draft.name)
                 raise
             await self._book.change(session.name, lambda _: session)
             try:
-                await self._until_ready(session, server, profile)
+                await self._until_ready(session, room.server, profile)
             except CrashedAtStart:
                 await self._book.forget(session.name)
                 raise
@@ -122,19 +122,14 @@ class SessionStart:
             if words.resume and not await self._eyes.has_conversation(found):
                 raise SessionLost(name=found.name, conversation=found.conversation)
             argv = _argv((*(words.resume or words.launch), *found.arguments), found.conversation, wanted.path)
-            await self._scanner.scan()
-            server = self._scanner.server(found.server)
-            if await tmux_panes.has_session(server, found.tmux_session):
-                opened = await tmux_panes.open_window(server, found.tmux_session, found.window, found.cwd)
-            else:
-                opened = await tmux_panes.open_session(server, found.tmux_session, found.window, found.cwd)
+            room = await self._rooms.open_again(found, wanted.path)
             draft = after(
                 found,
                 Step.RESUME,
                 now(),
                 argv=argv,
                 signature=signature(argv),
-                pane=opened,
+                pane=room.pane,
                 pid=0,
                 started="",
                 begun=time.time(),
@@ -145,51 +140,26 @@ class SessionStart:
             )
             await self._book.change(found.name, lambda _: draft)
             try:
-                session = await self._begin(draft, server, wanted.path)
+                session = await self._begin(draft, room)
             except AgentmeshError:
                 await self._book.change(found.name, lambda _: found)
                 raise
             await self._book.change(found.name, lambda _: session)
             try:
-                await self._until_ready(session, server, profile)
+                await self._until_ready(session, room.server, profile)
             except CrashedAtStart:
                 note = "it has ended as soon as it was brought back"
                 await self._book.change(found.name, lambda one: after(one, Step.END, now(), last_visible_note=note))
                 raise
         return session
 
-    async def _open(self, wanted: Creation, window: str, caller: Caller) -> tuple[TmuxServer, str]:
-        """Open the pane that was asked for."""
-        if wanted.split:
-            beside = await self._own_pane(wanted.split, caller)
-            server = self._scanner.server(beside.server)
-            return server, await tmux_panes.split(server, beside.pane, wanted.cwd)
-        if wanted.window:
-            for server in await self._running():
-                if await tmux_panes.has_session(server, wanted.window):
-                    return server, await tmux_panes.open_window(server, wanted.window, wanted.name, wanted.cwd)
-            raise UnknownAddress(address=f"session {wanted.window}", hint="No such tmux session runs here. ")
-        await self._scanner.scan()
-        server = self._scanner.server(caller.pane.server if caller.pane else "default")
-        return server, await tmux_panes.open_session(server, wanted.name, window, wanted.cwd)
-
-    async def _own_pane(self, address: str, caller: Caller) -> Pane:
-        matches = await self._directory.find(address, caller)
-        if len(matches) != 1 or matches[0].pane.host != self._alias:
-            reason = f"{address} is not one pane of this host."
-            raise UsageError(reason=reason, program=f"{PROGRAM} create")
-        return matches[0].pane
-
-    async def _running(self) -> list[TmuxServer]:
-        await self._scanner.scan()
-        return [server for server in self._scanner.servers if await asyncio.to_thread(server.runs)]
-
-    async def _begin(self, draft: AgentSession, server: TmuxServer, path: str) -> AgentSession:
+    async def _begin(self, draft: AgentSession, room: Room) -> AgentSession:
         """Start the program in its pane; returns the record, with what is known of both."""
-        options = {"@agent-name": draft.name}
+        server = room.server
+        options = {"@agent-name": draft.name, "@agent-color": role_color(draft)}
         options |= {f"@agent-{name}": text for name in ("role", "scope") if (text := getattr(draft, name))}
         try:
-            await tmux_panes.start(server, draft.pane, draft.cwd, path, draft.argv, options)
+            await tmux_panes.start(server, draft.pane, draft.cwd, draft.argv, room.environment, options)
             facts = await server.look(draft.pane)
             await self._scanner.scan()
             pane = next(

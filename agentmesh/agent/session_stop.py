@@ -140,6 +140,8 @@ class SessionStop:
                 await tmux_panes.close(server, session.pane)
         except (PaneGone, TmuxFailed):
             pass  # it has closed by itself, and perhaps its server with it
+        with suppress(PaneGone, TmuxFailed):
+            await tmux_panes.unframe(self._eyes.server(session))
         await self._scanner.scan()
 
 

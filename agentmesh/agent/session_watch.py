@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Collection
+from contextlib import suppress
 
 import msgspec
 
-from agentmesh.adapters import process
+from agentmesh.adapters import process, tmux_panes
 from agentmesh.agent.log import log
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.session_book import SessionBook, now
@@ -14,7 +15,7 @@ from agentmesh.agent.session_eyes import SessionEyes
 from agentmesh.agent.session_recovery import SessionRecovery
 from agentmesh.core.agent_session import AgentSession, signature
 from agentmesh.core.drift import Drift, DriftClass, drifts
-from agentmesh.errors import SessionExists, UnknownSession
+from agentmesh.errors import PaneGone, SessionExists, TmuxFailed, UnknownSession
 
 LOOK_SECONDS = 1.0
 """How often it is looked."""
@@ -61,6 +62,8 @@ class SessionWatch:
                 await self._register(drift)
             else:
                 await self._correct(drift)
+                if drift.drift_class is DriftClass.GONE and drift.before:
+                    await self._unframe(drift.before)
 
     async def _correct(self, drift: Drift) -> None:
         """Change what differs in a record, unless it has been changed otherwise meanwhile."""
@@ -74,6 +77,11 @@ class SessionWatch:
             await self._book.change(drift.session, corrected)
         except UnknownSession:
             log.info("session is archived meanwhile", session=drift.session)
+
+    async def _unframe(self, session: AgentSession) -> None:
+        """Take the border from the window of a pane that is gone, if that was its last; its server may be gone, too."""
+        with suppress(PaneGone, TmuxFailed):
+            await tmux_panes.unframe(self._eyes.server(session))
 
     async def _register(self, drift: Drift) -> None:
         pane = drift.pane

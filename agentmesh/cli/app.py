@@ -1,5 +1,6 @@
 """The ``agentmesh`` command: what it offers, and how its errors are shown."""
 
+import os
 import sys
 
 import typer
@@ -23,6 +24,7 @@ from agentmesh.cli import (
     setup,
     wire,
 )
+from agentmesh.core.workspace import outside
 from agentmesh.errors import AgentmeshError
 
 commands = typer.Typer(
@@ -80,6 +82,8 @@ broker.add_to(job.job)
 
 def app() -> None:
     """Run a command; an error is one sentence on standard error, and its exit code."""
+    # In a workspace, too, our own commands are for every tmux server.
+    os.environ["PATH"] = outside(os.environ.get("PATH", os.defpath))
     try:
         commands()
     except AgentmeshError as error:

@@ -16,8 +16,9 @@ from agentmesh.cli.job import text_of
 from agentmesh.cli.table import console, escape, table
 from agentmesh.core.agent_session import Status
 from agentmesh.core.drift import Drift
-from agentmesh.core.session_request import Creation, Ending, Place, Return, SessionSight
+from agentmesh.core.session_request import Creation, Ending, Layout, Place, Return, SessionSight
 from agentmesh.core.text import without_controls
+from agentmesh.core.workspace import VARIABLE
 from agentmesh.errors import SessionState, TmuxFailed, UnknownSession, UsageError
 
 _PROGRAM = "agentmesh session"
@@ -50,6 +51,10 @@ def create(
     prompt: str = typer.Option("", "--prompt", metavar="TEXT|FILE", help="Its first message."),
     window: str = typer.Option("", "--window", metavar="SESSION", help="Open a window of this tmux session instead."),
     split: str = typer.Option("", "--split", metavar="ADDRESS", help="Open a pane beside this one instead."),
+    layout: Layout | None = typer.Option(None, "--layout", help="How the window that is split is laid out."),
+    workspace: str = typer.Option(
+        "", "--workspace", metavar="W", envvar=VARIABLE, help="Keep it in a tmux server of its own; default: don't."
+    ),
     arguments: list[str] = typer.Argument(None, metavar="ARGS", help="For the program, after --."),
 ) -> None:
     """Start a program, and wait until it takes input. What keeps it from that is shown, and never answered."""
@@ -64,14 +69,19 @@ def create(
         "prompt": text_of(prompt),
         "window": window,
         "split": split,
+        "layout": layout,
+        "workspace": workspace,
         "arguments": arguments or [],
     }
     try:
         creation = msgspec.convert(wanted, Creation)
     except msgspec.ValidationError as error:
-        reason = "A name has letters, digits, - and _, 40 at most; and a session has a --window or a --split, not both."
+        reason = (
+            "Names of sessions and workspaces have letters, digits, - and _, 40 at most; a session has a --window or a "
+            "--split, not both, and --layout goes with --split."
+        )
         raise UsageError(reason=reason, program=f"{_PROGRAM} create") from error
-    with _server(name):
+    with _server(name, workspace):
         raise typer.Exit(do("session", "create", _text(creation), json=False))
 
 
@@ -173,16 +183,21 @@ def reconcile(
 
 
 @contextmanager
-def _server(name: str) -> Iterator[None]:
+def _server(name: str, workspace: str = "") -> Iterator[None]:
     """See that a tmux server runs, as a program of the person's own: what the agent starts ends with the agent."""
-    place = ask_for(Place, "session", "place", name)
+    place = ask_for(Place, "session", "place", name, *([workspace] if workspace else []))
     if place.runs:
         yield
         return
     tmux = ["tmux", "-u", "-S", place.socket]
+    environment = {variable: value for variable, value in os.environ.items() if variable != VARIABLE}
     try:
         done = subprocess.run(
-            [*tmux, "new-session", "-d", "-s", _HOLDER, "env", "cat"], capture_output=True, text=True, check=False
+            [*tmux, "new-session", "-d", "-s", _HOLDER, "env", "cat"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError as error:
         raise TmuxFailed(reason="there is no program called tmux on PATH; install it") from error

@@ -19,6 +19,7 @@ from typing import Annotated
 import msgspec
 
 from agentmesh.core.model import Ordinal, UnixTime
+from agentmesh.core.workspace import WorkspaceName
 from agentmesh.errors import SessionState
 
 SessionName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,39}\Z")]
@@ -91,6 +92,8 @@ class AgentSession(msgspec.Struct, frozen=True, kw_only=True):
     """The SHA-256 of ``argv``, its words joined by NUL, in hex."""
     server: str
     """The tmux server's name, as its panes carry it."""
+    workspace: WorkspaceName = ""
+    """The same, where it and all that it starts are kept on that server."""
     tmux_session: str
     window: str
     """The names of both: its address is made of them, and a resume takes them again."""

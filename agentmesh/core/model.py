@@ -206,6 +206,9 @@ class SessionProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The program and its arguments. Where ``{conversation}`` stands in it, the id is chosen before the start."""
     resume: tuple[str, ...] = ()
     """The same for going on with a conversation; empty: it is started anew."""
+    identity: tuple[str, ...] = ()
+    """What is submitted in its input box, one after another, when it is ready for the first time, so that it shows who
+    it is: ``{name}`` stands for the session's name, ``{color}`` for its role's colour (core/color.py)."""
     exit: str = ""
     """What is submitted in its input box to leave it; empty: it is left by a signal."""
     shared: str = ""

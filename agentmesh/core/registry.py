@@ -212,9 +212,10 @@ def _by_name(known: list[Pane], text: str, now: int) -> Match:
     exact = [pane for pane in known if pane.address.lower() == wanted]
     if exact:
         return Match(_only(exact, text))
-    handled = [pane for pane in known if pane.handle.lower() == wanted and not _is_part(pane)]
+    handled = [pane for pane in known if pane.handle.lower() == wanted]
     if handled:
-        return Match(_only(handled, text))
+        # The panes of a split window have its handle, unless they have their own.
+        return Match(_only([pane for pane in handled if not _is_part(pane)] or handled, text))
     renamed = [pane for pane in known if now - _lost(pane, wanted) < FORMER_SECONDS]
     if renamed:
         return Match(max(renamed, key=lambda pane: _lost(pane, wanted)), renamed_from=text)

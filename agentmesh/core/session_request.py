@@ -1,8 +1,20 @@
 """What commands ask of the agent about sessions, and what it tells. Pure."""
 
+from enum import StrEnum
+
 import msgspec
 
 from agentmesh.core.agent_session import AgentSession, SessionName
+from agentmesh.core.workspace import WorkspaceName
+
+
+class Layout(StrEnum):
+    """How a split window is laid out: its first pane is the main one (tmux(1), WINDOWS AND PANES)."""
+
+    MAIN_VERTICAL = "main-vertical"
+    """It is on the left, the others are below each other on the right."""
+    MAIN_HORIZONTAL = "main-horizontal"
+    """It is above, the others are beside each other below."""
 
 
 class Creation(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,11 +36,17 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
     """The tmux session that gets a window; empty for a session of its own."""
     split: str = ""
     """The address beside which a pane is opened."""
+    layout: Layout | None = None
+    """Of the window that is split; None: as it was laid out before."""
+    workspace: WorkspaceName = ""
+    """The workspace that it is kept in; empty: that of the pane it is asked from, or beside, if there is one."""
     arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.window and self.split:
             raise ValueError("a session has a window or a split, not both")
+        if self.layout and not self.split:
+            raise ValueError("only a split has a layout")
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

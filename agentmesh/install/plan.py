@@ -81,6 +81,7 @@ def _generated(paths: Paths) -> tuple[Path, ...]:
         paths.local,
         paths.registry,
         paths.agent_sessions,
+        paths.workspaces,
         paths.lock,
         paths.socket,
         paths.socket_pointer,

@@ -1,6 +1,7 @@
 """Sessions of real CLIs: created, told something, stopped, and brought back with what was said before."""
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,11 @@ from tests.eventually import eventually
 
 pytestmark = [pytest.mark.clis, pytest.mark.timeout(600)]
 _PATIENCE = 90.0
+IDENTITY = {
+    "claude": {"one": r"\bone$", "two": r"\btwo$"},
+    "codex": {"one": r"^one\b", "two": r"^two\b"},
+}
+"""What the title of each session's pane shows of its name, as its program was told it."""
 
 
 @pytest.fixture(
@@ -79,6 +85,8 @@ def test_a_conversation_goes_on_after_a_stop(stage: Stage, program: str) -> None
             lambda: f"{session(stage, 'status', '--json')}\n{stage.logs()}",
         )
     before = {name: status(stage, name)["session"] for name in ("one", "two")}
+    for name, shown in IDENTITY.get(program, {}).items():
+        assert re.search(shown, stage.tmux("display-message", "-p", "-t", before[name]["pane"], "#{pane_title}"))
     assert before["one"]["conversation"] != before["two"]["conversation"]
     for name in ("one", "two"):
         _rests(stage, name)

@@ -86,6 +86,7 @@ def test_a_changed_scan_is_a_newer_slice_of_the_same_epoch() -> None:
 REVIEW = a_pane("hub-dev-review", handle="Reviewer", role="reviewer", pane="%1")
 BUILD = a_pane("hub-dev-build", pane="%2", role="builder", formerly={Address("hub-dev-compile"): NOW})
 SPLIT = [a_pane(f"hub-dev-split{part}", pane=f"%{3 + (part == '.1')}", handle="duo") for part in ("", ".0", ".1")]
+PARTS = [("", "%5", "lead"), (".0", "%5", "lead"), (".1", "%6", "guest")]
 WORKER = [
     a_pane("worker-1-api-review", host="worker-1", pane="%1", role="reviewer"),
     a_pane("worker-1-api-tests", host="worker-1", pane="%2"),
@@ -147,6 +148,15 @@ def test_a_caller_in_a_part_of_a_split_window_is_left_out() -> None:
     whole = msgspec.structs.replace(SPLIT[1], address=Address("hub-dev-split"))
     mesh = merged([a_slice(whole, *SPLIT[1:], BUILD)])
     assert [match.pane.address for match in resolve(mesh, "@all", NOW, caller=SPLIT[1])] == ["hub-dev-build"]
+
+
+def test_a_pane_of_a_split_window_has_a_handle_of_its_own() -> None:
+    parts = [a_pane(f"hub-dev-w{part}", pane=pane, handle=handle) for part, pane, handle in PARTS]
+    mesh = merged([a_slice(*parts)])
+    assert [match.pane.address for name in ("lead", "guest") for match in resolve(mesh, name, NOW)] == [
+        "hub-dev-w",
+        "hub-dev-w.1",
+    ]
 
 
 def test_the_caller_can_name_its_own_pane() -> None:

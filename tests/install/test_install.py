@@ -60,6 +60,8 @@ def test_uninstall_leaves_no_trace(person: Person) -> None:
     before, hooks = person.look(), person.hooks()
     person.call("agentmesh", "install", "--guide", "notes/CLAUDE.md")
     person.call("notify-pane", "first", "hello")
+    person.call("agentmesh", "session", "create", "one", "--program", "shell", "--workspace", "api")
+    person.call("agentmesh", "session", "stop", "one")
     planned = person.call("agentmesh", "uninstall", "--dry-run", "--yes")
     assert steps(planned) == steps(person.call("agentmesh", "uninstall", "--yes"))
     assert person.look() == before

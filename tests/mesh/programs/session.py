@@ -16,7 +16,7 @@ import tty
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-from tests.mesh.programs.claude import Program, run, write
+from tests.mesh.programs.claude import MODES, Program, run, write
 
 
 class Speaker(Program):
@@ -29,7 +29,7 @@ class Speaker(Program):
         self.conversation = conversation
         self.stubborn = mode == "stubborn"
         self.held = mode == "held"
-        super().__init__(folder / f"{conversation}.jsonl", "busy" if mode == "busy" else "plain")
+        super().__init__(folder / f"{conversation}.jsonl", mode if mode in MODES else "plain")
         if self.log.exists():
             self.said = [json.loads(line)["text"] for line in self.log.read_text().splitlines()]
         self.asking = mode == "login"
