@@ -1,6 +1,7 @@
 """A program with an input box that keeps conversations, as Claude Code does, and misbehaves on demand.
 
-usage: session.py MODE (new|resume) ID [ARGUMENT…]; what is submitted goes to a file below ~/.claude/projects.
+usage: session.py MODE (new|resume) ID [ARGUMENT…]; what is submitted goes to a file below ~/.claude/projects. The mode
+`held` waits at its start, and at its end, until there is a file ~/go.
 """
 
 import json
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 import tty
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class Speaker(Program):
         folder.mkdir(parents=True, exist_ok=True)
         self.conversation = conversation
         self.stubborn = mode == "stubborn"
+        self.held = mode == "held"
         super().__init__(folder / f"{conversation}.jsonl", "busy" if mode == "busy" else "plain")
         if self.log.exists():
             self.said = [json.loads(line)["text"] for line in self.log.read_text().splitlines()]
@@ -32,12 +35,20 @@ class Speaker(Program):
 
     def record(self, what: str) -> None:
         if what.strip() == "/exit":
+            if self.held:
+                Path("leaving").touch()
+                hold()
             if not self.stubborn:
                 sys.exit()
             return
         with self.log.open("a") as file:
             line = {"sessionId": self.conversation, "cwd": str(Path.cwd()), "text": what}
             file.write(json.dumps(line) + "\n")
+
+
+def hold() -> None:
+    while not (Path.home() / "go").exists():
+        time.sleep(0.02)
 
 
 def main() -> None:
@@ -48,6 +59,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         subprocess.Popen([sys.executable, "-c", ignores], start_new_session=True)
+    if mode == "held":
+        hold()
     Path("arguments.json").write_text(json.dumps(arguments))
     before = termios.tcgetattr(0)
     tty.setraw(0)
