@@ -139,6 +139,12 @@ class CutOff(AgentmeshError):
     exit_code = 7
 
 
+class BadTeam(AgentmeshError):
+    """{path} can't be used, and nothing was started: {reason}."""
+
+    exit_code = 1
+
+
 class SessionExists(AgentmeshError):
     """A session called {name} exists. Take another name, or `agentmesh session resume {name}`, or archive it."""
 

@@ -22,6 +22,7 @@ from agentmesh.cli import (
     review,
     session,
     setup,
+    team,
     wire,
 )
 from agentmesh.errors import AgentmeshError
@@ -67,6 +68,7 @@ for module in (
     job,
     review,
     session,
+    team,
     far,
     log,
     install,
