@@ -129,6 +129,22 @@ class UnknownSession(AgentmeshError):
     exit_code = 2
 
 
+class NotAsked(AgentmeshError):
+    """{host} can't be asked over ssh, and nothing was done there: {reason}. {remedy}."""
+
+
+class CutOff(AgentmeshError):
+    """The connection to {host} was cut, and what came of this is not known; the agent there goes on. {remedy}."""
+
+    exit_code = 7
+
+
+class BadTeam(AgentmeshError):
+    """{path} can't be used, and nothing was started: {reason}."""
+
+    exit_code = 1
+
+
 class SessionExists(AgentmeshError):
     """A session called {name} exists. Take another name, or `agentmesh session resume {name}`, or archive it."""
 

@@ -12,6 +12,7 @@ from agentmesh.cli import (
     completion,
     demo,
     doctor,
+    far,
     guide,
     install,
     job,
@@ -22,6 +23,7 @@ from agentmesh.cli import (
     review,
     session,
     setup,
+    team,
     wire,
 )
 from agentmesh.core.workspace import outside
@@ -68,6 +70,8 @@ for module in (
     job,
     review,
     session,
+    team,
+    far,
     log,
     install,
     setup,

@@ -3,35 +3,53 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import typer
+from typer.core import TyperCommand
 
 from agentmesh.cli.ask import ask_for, do
+from agentmesh.cli.far import HERE, HOST_HELP, HostedCommands, ask_there, attach_there, is_elsewhere
 from agentmesh.cli.help import examples
 from agentmesh.cli.job import text_of
 from agentmesh.cli.table import console, escape, table
-from agentmesh.core.agent_session import Status
+from agentmesh.config import Paths, load_alias, load_peers
+from agentmesh.core.agent_session import Status, is_session_name
 from agentmesh.core.drift import Drift
-from agentmesh.core.session_request import Creation, Ending, Layout, Place, Return, SessionSight
+from agentmesh.core.session_request import (
+    Creation,
+    Ending,
+    HostSessions,
+    Layout,
+    Overview,
+    Place,
+    Return,
+    SessionSight,
+)
 from agentmesh.core.text import without_controls
 from agentmesh.core.workspace import VARIABLE
-from agentmesh.errors import SessionState, TmuxFailed, UnknownSession, UsageError
+from agentmesh.errors import AgentmeshError, SessionState, TmuxFailed, UnknownSession, UsageError
 
 _PROGRAM = "agentmesh session"
 _HOLDER = "_agentmesh-start"
 """A tmux session, left out of the registry, that keeps a server until it has another."""
 _NAME = typer.Argument(metavar="NAME", help="The session's name.")
 _JSON = typer.Option(False, "--json", help="Print it as JSON.")
+_HOST = typer.Option("", "--host", metavar="ALIAS", help=HOST_HELP)
+_AT_ONCE = 32
+"""Hosts that are asked at the same time."""
 
-session = typer.Typer(
-    help="Start agent programs in panes of their own, know how they are, stop them, and bring them back.",
+session = HostedCommands(
+    help="Start agent programs in panes of their own, know how they are, stop them, and bring them back.\n\n"
+    "NAME is a session of this host, or of --host; that is reached by your own `ssh`.",
     epilog=examples(
         "agentmesh session create reviewer --program claude --cwd ~/api --role reviewer",
         "agentmesh session create tests --program codex --prompt 'run the tests' -- --model gpt-5",
+        "agentmesh session create builder --host worker-1 --program claude --cwd api --prompt plan.md",
         "agentmesh session status",
         "agentmesh session stop reviewer",
         "agentmesh session resume --all",
@@ -45,7 +63,9 @@ session = typer.Typer(
 def create(
     name: str = typer.Argument(metavar="NAME", help="Letters, digits, - and _; also the name of its tmux session."),
     program: str = typer.Option(..., "--program", metavar="P", help="claude, codex, shell, or another with a profile."),
-    cwd: Path = typer.Option(Path(), "--cwd", metavar="DIR", help="The folder that it runs in."),
+    cwd: Path = typer.Option(
+        Path(), "--cwd", metavar="DIR", help="The folder that it runs in; with --host from the home there."
+    ),
     role: str = typer.Option("", "--role", metavar="TEXT", help="What it is for; others find it by this."),
     scope: str = typer.Option("", "--scope", metavar="TEXT", help="What it works on."),
     prompt: str = typer.Option("", "--prompt", metavar="TEXT|FILE", help="Its first message."),
@@ -85,27 +105,36 @@ def create(
         raise typer.Exit(do("session", "create", _text(creation), json=False))
 
 
-@session.command()
+@session.command(cls=TyperCommand)
 def status(
     name: str = typer.Argument("", metavar="NAME", help="One session; without it all that aren't archived."),
+    host: str = typer.Option("", "--host", metavar="ALIAS", help="Ask this host alone; without it all are asked."),
     json: bool = _JSON,
 ) -> None:
-    """Show how the sessions of this host are: what is recorded, and what is seen just now."""
-    every = ask_for(list[SessionSight], "session", "status")
-    seen = [one for one in every if (one.session.name == name if name else one.session.status is not Status.ARCHIVED)]
-    if name and not seen:
-        raise UnknownSession(name=name)
-    if json:
-        typer.echo(msgspec.json.encode(seen))
+    """Show how the sessions of this host and of its peers are: what is recorded, and what is seen just now.
+
+    The peers are asked at the same time, over ssh; one that can't be asked is named with the reason, and in JSON has a
+    `reason` in `hosts`. With NAME it is a session of this host, or of --host, and JSON is a list of it alone.
+    """
+    if name:
+        seen = _named(host, name)
+        if json:
+            typer.echo(msgspec.json.encode(seen))
+        else:
+            _draw([HostSessions(host=seen[0].session.host, sessions=tuple(seen))])
         return
-    rows = table("name", "program", "status", "seen", "address", "pid", "conversation", "note")
-    for one in seen:
-        found = one.session
-        pid = str(found.pid) if one.alive else ""
-        note = found.last_visible_note if one.is_same_command else "another program runs in its place"
-        columns = (found.name, found.program, found.status, one.readiness, one.address, pid, found.conversation, note)
-        rows.add_row(*(escape(without_controls(column)) for column in columns))
-    console().print(rows)
+    paths = Paths.from_environment()
+    own = load_alias(paths)
+    if host:
+        asked, code = [HostSessions(host=host if is_elsewhere(host) else own, sessions=sessions_of(host))], 0
+    else:
+        told = look_at([own, *(peer for peer in load_peers(paths) if peer != own)])
+        asked, code = [each for each, _ in told], told[0][1]
+    if json:
+        typer.echo(msgspec.json.encode(Overview(tuple(asked))))
+    else:
+        _draw(asked)
+    raise typer.Exit(code)
 
 
 @session.command()
@@ -142,9 +171,13 @@ def archive(name: str = _NAME) -> None:
     raise typer.Exit(do("session", "archive", name, json=False))
 
 
-@session.command()
-def attach(name: str = _NAME) -> None:
+@session.command(cls=TyperCommand)
+def attach(name: str = _NAME, host: str = _HOST) -> None:
     """Look at a session in this terminal."""
+    if is_elsewhere(host):
+        if not is_session_name(name):
+            raise UnknownSession(name=name)
+        raise typer.Exit(attach_there(host, name))
     seen = {one.session.name: one for one in ask_for(list[SessionSight], "session", "status")}
     if name not in seen:
         raise UnknownSession(name=name)
@@ -180,6 +213,55 @@ def reconcile(
         facts |= {"what": drift.what, "action": "none (dry run)" if dry_run else drift.action}
         shown.append(facts | ({"diff": drift.difference} if emit_diff else {}))
     typer.echo(msgspec.json.encode({"drifts": shown}))
+
+
+def sessions_of(host: str) -> tuple[SessionSight, ...]:
+    """Return the sessions of a host that aren't archived. Raises AgentmeshError where it can't be asked."""
+    if not is_elsewhere(host):
+        every = ask_for(list[SessionSight], "session", "status")
+        return tuple(one for one in every if one.session.status is not Status.ARCHIVED)
+    return ask_there(Overview, host, "session", "status", f"--host={HERE}", "--json").hosts[0].sessions
+
+
+def look_at(hosts: Sequence[str]) -> list[tuple[HostSessions, int]]:
+    """Return the sessions of hosts, all asked at the same time, each with the exit code of what keeps it from it."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(_look, hosts))
+
+
+def _look(host: str) -> tuple[HostSessions, int]:
+    """Return the sessions of a host, or why it can't be asked, with the exit code of that."""
+    try:
+        return HostSessions(host=host, sessions=sessions_of(host)), 0
+    except AgentmeshError as error:
+        return HostSessions(host=host, reason=str(error)), error.exit_code
+
+
+def _named(host: str, name: str) -> list[SessionSight]:
+    """Return a host's session of this name. Raises UnknownSession, or what is said there."""
+    if is_elsewhere(host):
+        return ask_there(list[SessionSight], host, "session", "status", f"--host={HERE}", "--json", "--", name)
+    seen = [one for one in ask_for(list[SessionSight], "session", "status") if one.session.name == name]
+    if not seen:
+        raise UnknownSession(name=name)
+    return seen
+
+
+def _draw(asked: list[HostSessions]) -> None:
+    """Show sessions as a table, and below it the hosts that can't be asked."""
+    rows = table("host", "name", "program", "status", "seen", "address", "pid", "conversation", "note")
+    for host, one in ((each.host, one) for each in asked for one in each.sessions):
+        found = one.session
+        pid = str(found.pid) if one.alive else ""
+        note = found.last_visible_note if one.is_same_command else "another program runs in its place"
+        names = (host, found.name, found.program, found.status)
+        columns = (*names, one.readiness, one.address, pid, found.conversation, note)
+        rows.add_row(*(escape(without_controls(column)) for column in columns))
+    screen = console()
+    screen.print(rows)
+    for each in asked:
+        if each.reason:
+            screen.print(f"[red]{escape(each.host)}: {escape(without_controls(each.reason))}[/red]")
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def _greet(peer: str, own: str) -> None:
     run(over_ssh(peer, f"tmux new-session -d -s {SESSION} -n from-{own} cat"), peer, remedy="install tmux there")
     try:
         address = _address(peer, own)
-        run([sys.executable, "-m", "agentmesh.notify", address, f"hello from {own}"], peer)
+        run([sys.executable, "-P", "-m", "agentmesh.notify", address, f"hello from {own}"], peer)
         run(over_ssh(peer, f"tmux capture-pane -p -t ={SESSION}: | grep ."), peer)
     finally:
         run(over_ssh(peer, f"tmux kill-session -t ={SESSION}"), peer, check=False)

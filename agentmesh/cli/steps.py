@@ -17,13 +17,13 @@ _PROGRAMS = {"agentmesh": "agentmesh", "agentmesh.notify": "notify-pane"}
 
 
 def agentmesh(*words: str) -> list[str]:
-    """Return a command of ours, by this very installation."""
-    return [sys.executable, "-m", "agentmesh", *words]
+    """Return a command of ours, by this very installation, and by nothing that the working folder may hold."""
+    return [sys.executable, "-P", "-m", "agentmesh", *words]
 
 
-def over_ssh(peer: str, script: str) -> list[str]:
+def over_ssh(peer: str, script: str, *options: str) -> list[str]:
     """Return the command that runs a script on another machine, with the user's own login, asking nothing."""
-    return ["ssh", "-o", "BatchMode=yes", peer, f"sh -c {shlex.quote(script)}"]
+    return ["ssh", "-o", "BatchMode=yes", *options, peer, f"sh -c {shlex.quote(script)}"]
 
 
 def run(
@@ -39,20 +39,24 @@ def run(
 
     Raises SetupFailed.
     """
-    typed = _typed(command)
-    typer.echo(f"$ {shlex.join(typed)}{f' <{stdin}' if stdin else ''}", file=stdout)
+    typer.echo(f"$ {typed(command)}{f' <{stdin}' if stdin else ''}", file=stdout)
+    stdout.flush()
     with (stdin or Path("/dev/null")).open("rb") as given:
         code = subprocess.run(command, stdin=given, stdout=stdout, check=False).returncode
     if code and check:
-        reason = f"`{shlex.join(typed[:2])} …` ended with {code}"
+        reason = f"`{shlex.join(_typed(command)[:2])} …` ended with {code}"
         raise SetupFailed(peer=peer, reason=f"{reason}; {remedy}" if remedy else reason)
     return code
 
 
-def _typed(command: list[str]) -> list[str]:
+def typed(command: list[str]) -> str:
     """Return a command as a person types it."""
+    return shlex.join(_typed(command))
+
+
+def _typed(command: list[str]) -> list[str]:
     match command:
-        case [sys.executable, "-m", module, *words]:
+        case [sys.executable, "-P", "-m", module, *words]:
             return [_PROGRAMS[module], *words]
         case ["ssh", *_, peer, script] if script.startswith("sh -c "):
             return ["ssh", peer, *shlex.split(script)[2:]]

@@ -147,6 +147,19 @@ def is_resumable(session: AgentSession) -> bool:
     return (session.status, Step.RESUME) in TRANSITIONS
 
 
+def is_session_name(text: str) -> bool:
+    """Tell whether a session can have that name.
+
+    >>> is_session_name("rev-1"), is_session_name("$(reboot)")
+    (True, False)
+    """
+    try:
+        msgspec.convert(text, SessionName)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def signature(argv: Iterable[str]) -> str:
     """Return the SHA-256 of a command line."""
     return sha256("\0".join(argv).encode(errors="surrogateescape")).hexdigest()

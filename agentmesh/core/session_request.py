@@ -84,3 +84,18 @@ class SessionSight(msgspec.Struct, frozen=True, kw_only=True):
     is_same_command: bool = True
     """Whether that process still is what was started; a wrapper may have become another."""
     is_resumable: bool = False
+
+
+class HostSessions(msgspec.Struct, frozen=True, kw_only=True):
+    """The sessions of one host that aren't archived."""
+
+    host: str
+    sessions: tuple[SessionSight, ...] = ()
+    reason: str = ""
+    """Why it can't be asked; empty where it can."""
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """The sessions of several hosts."""
+
+    hosts: tuple[HostSessions, ...]
