@@ -39,8 +39,12 @@ from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.session_book import SessionBook
+from agentmesh.agent.session_capture import SessionCapture
+from agentmesh.agent.session_close import SessionClose
 from agentmesh.agent.session_desk import SessionDesk
 from agentmesh.agent.session_eyes import SessionEyes
+from agentmesh.agent.session_life import SessionLife
+from agentmesh.agent.session_purge import SessionPurge
 from agentmesh.agent.session_start import SessionStart
 from agentmesh.agent.session_stop import SessionStop
 from agentmesh.agent.session_watch import SessionWatch
@@ -125,12 +129,20 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         sessions = SessionBook(paths.agent_sessions, database)
         session_eyes = SessionEyes(profiles, scanner, replica, typist)
         session_watch = SessionWatch(alias, sessions, session_eyes, scanner)
+        session_stop = SessionStop(sessions, session_eyes, scanner, turns, typist)
         session_desk = SessionDesk(
             sessions,
             session_eyes,
             SessionStart(alias, sessions, session_eyes, scanner, directory),
-            SessionStop(sessions, session_eyes, scanner, turns, typist),
+            session_stop,
             session_watch,
+            SessionLife(
+                sessions,
+                session_watch,
+                SessionPurge(sessions, session_eyes),
+                SessionClose(sessions, session_eyes, session_stop, directory, errands, workers),
+                SessionCapture(sessions, session_eyes),
+            ),
             scanner,
             directory,
             sending.run,

@@ -20,6 +20,7 @@ from agentmesh.cli import (
     registry,
     review,
     session,
+    session_life,
     setup,
     wire,
 )
@@ -76,6 +77,7 @@ for module in (
 ):
     module.add_to(commands)
 broker.add_to(job.job)
+session_life.add_to(session.session)
 
 
 def app() -> None:

@@ -13,8 +13,9 @@ import typer
 from agentmesh.cli.ask import ask_for, do
 from agentmesh.cli.help import examples
 from agentmesh.cli.job import text_of
+from agentmesh.cli.purge import check_can_ask, purge_conversation
 from agentmesh.cli.table import console, escape, table
-from agentmesh.core.agent_session import Status
+from agentmesh.core.agent_session import AgentSession, Status
 from agentmesh.core.drift import Drift
 from agentmesh.core.session_request import Creation, Ending, Place, Return, SessionSight
 from agentmesh.core.text import without_controls
@@ -88,12 +89,12 @@ def status(
     if json:
         typer.echo(msgspec.json.encode(seen))
         return
-    rows = table("name", "program", "status", "seen", "address", "pid", "conversation", "note")
+    rows = table("name", "program", "lifecycle", "seen", "address", "pid", "conversation", "note")
     for one in seen:
         found = one.session
         pid = str(found.pid) if one.alive else ""
         note = found.last_visible_note if one.is_same_command else "another program runs in its place"
-        columns = (found.name, found.program, found.status, one.readiness, one.address, pid, found.conversation, note)
+        columns = (found.name, found.program, one.lifecycle, one.readiness, one.address, pid, found.conversation, note)
         rows.add_row(*(escape(without_controls(column)) for column in columns))
     console().print(rows)
 
@@ -102,9 +103,17 @@ def status(
 def stop(
     name: str = _NAME,
     force: bool = typer.Option(False, "--force", help="Although a draft, or work that goes on, is lost."),
+    purge: bool = typer.Option(False, "--purge", help="Then show the files of its conversation, and remove them."),
+    yes: bool = typer.Option(False, "--yes", help="Remove them without being asked."),
 ) -> None:
     """Leave a program by its own command; then end what is left of it, and its pane. Its conversation is kept."""
-    raise typer.Exit(do("session", "stop", _text(Ending(name=name, force=force)), json=False))
+    if purge:
+        check_can_ask(yes=yes)
+    ended = purge and ask_for(AgentSession, "session", "record", name).status in {Status.STOPPED, Status.TERMINATED}
+    code = 0 if ended else do("session", "stop", _text(Ending(name=name, force=force)), json=False)
+    if purge and not code:
+        code = purge_conversation(name, yes=yes)
+    raise typer.Exit(code)
 
 
 @session.command()
