@@ -1,5 +1,7 @@
 """Close the session of a worker that has done its work: its report came, its jobs are done, what was said is saved."""
 
+from contextlib import suppress
+
 import msgspec
 
 from agentmesh.adapters.ipc import Request
@@ -14,7 +16,15 @@ from agentmesh.core.errand import Watch
 from agentmesh.core.job import is_end
 from agentmesh.core.model import Pane
 from agentmesh.core.session_request import Ending
-from agentmesh.errors import AgentmeshError, NotClosable, NothingToClose, NotInSession, PaneGone, UnknownJob
+from agentmesh.errors import (
+    AgentmeshError,
+    NotClosable,
+    NothingToClose,
+    NotInSession,
+    PaneGone,
+    UnknownJob,
+    UnknownSession,
+)
 
 
 class SessionClose:
@@ -48,7 +58,8 @@ class SessionClose:
     async def note_completed(self, pane: Pane | None) -> None:
         """Record that the worker in a pane has completed a job, as that job's home accepts it."""
         if session := self._session_in(pane):
-            await self._note(session)
+            with suppress(UnknownSession):  # it is archived meanwhile
+                await self._note(session)
 
     async def close(self, wanted: Ending) -> AgentSession:
         """Stop a session whose worker is done; returns its record.
