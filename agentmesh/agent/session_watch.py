@@ -48,17 +48,15 @@ class SessionWatch:
         """Look again and again at what runs, and put its records right."""
         while True:
             if any(session.status == "running" for session in self._book.open):
-                found = await self._eyes.found(self._book.open, looks_for_lost=False)
-                await self._apply(drifts(self._book.open, found, now()), _BY_ITSELF)
+                await self._apply(await self._compared(looks_for_lost=False), _BY_ITSELF)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def reconcile(self, *, dry_run: bool) -> list[Drift]:
         """Compare records, tmux and disk, put the records right, unless it is a dry run; return what differed."""
         await self._scanner.scan()
-        found = await self._eyes.found(self._book.open, looks_for_lost=True)
         told = [
             drift
-            for drift in drifts(self._book.open, found, now())
+            for drift in await self._compared(looks_for_lost=True)
             if not (self._book.has_work if drift.pane else self._book.is_in_work(drift.session))
         ]
         if not dry_run:
@@ -86,6 +84,17 @@ class SessionWatch:
         news = tuple(self._told)[-(self._count - beyond) :] if self._count > beyond else ()
         running = sum(session.status == "running" for session in self._book.open)
         return News(run=self._run, beyond=self._count, running=running, drifts=news)
+
+    async def _compared(self, *, looks_for_lost: bool) -> list[Drift]:
+        """Return what differs. For a record that was made meanwhile nothing was looked: it isn't compared."""
+        recorded = self._book.open
+        found = await self._eyes.found(recorded, looks_for_lost=looks_for_lost)
+        known = {(one.server, one.pane) for one in self._book.open if one.status == "running"}
+        return [
+            drift
+            for drift in drifts(recorded, found, now())
+            if drift.pane is None or (drift.pane.server, drift.pane.pane) not in known
+        ]
 
     def _stir(self) -> None:
         """Wake those who monitor."""
