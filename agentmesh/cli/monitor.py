@@ -12,7 +12,7 @@ import typer
 from agentmesh.adapters.ipc import Refused
 from agentmesh.cli.ask import ask, ask_for
 from agentmesh.cli.following import PATIENCE, look
-from agentmesh.core.job import is_end
+from agentmesh.core.job import Job, is_end
 from agentmesh.core.session_request import News, NewsRequest
 from agentmesh.errors import AgentmeshError, NoAgent, Unreachable, UsageError
 
@@ -32,8 +32,10 @@ Line = dict[str, object]
 class Monitor:
     """Prints what threads of its own hear."""
 
-    def __init__(self, jobs: Sequence[str], *, closes: bool) -> None:
+    def __init__(self, jobs: Sequence[str], *, every: bool, closes: bool) -> None:
+        """Follow these jobs, and ``every`` one that is submitted on this host; ``closes`` their workers' sessions."""
         self._jobs = jobs
+        self._every = every
         self._closes = closes
         self._heard: SimpleQueue[Line | AgentmeshError] = SimpleQueue()
         self._poll_seconds = _poll_seconds()
@@ -46,6 +48,8 @@ class Monitor:
         Thread(target=self._hear_drifts, daemon=True).start()
         for job in self._jobs:
             Thread(target=self._hear_job, args=(job,), daemon=True).start()
+        if self._every:
+            Thread(target=self._find_jobs, daemon=True).start()
         began = heard = time.monotonic()
         while True:
             ends = [(began + seconds, "timeout", 0)] * bool(seconds)
@@ -91,6 +95,19 @@ class Monitor:
             if not news.drifts:
                 self._heard.put({"event": "heartbeat", "running": news.running})
             known = NewsRequest(run=news.run, beyond=news.beyond, patience=INTERVAL)
+
+    def _find_jobs(self) -> None:
+        """Follow each job of this host that has not ended."""
+        known: set[str] = set()
+        while True:
+            try:
+                found = {job.id for job in ask_for(list[Job], "job", "list", "open")} - known
+            except AgentmeshError:
+                found = set()  # that the agent is away is said by who hears the drifts
+            for job in found:
+                Thread(target=self._hear_job, args=(job,), daemon=True).start()
+            known |= found
+            time.sleep(self._poll_seconds)
 
     def _hear_job(self, job: str) -> None:
         count, complaint = 0, ""

@@ -91,6 +91,7 @@ def monitor(
         "1h", "--idle-timeout", metavar="TIME", help="End when nothing has happened for so long, with 5; 0: never."
     ),
     subscribe: list[str] = typer.Option([], "--subscribe", metavar="JOB", help="Tell this job's events, too."),
+    every: bool = typer.Option(False, "--jobs", help="The same of every job that is submitted on this host."),
     closes: bool = typer.Option(
         False, "--close", help="Close the worker's session when such a job, whose events are signed, has ended."
     ),
@@ -101,11 +102,11 @@ def monitor(
     new. While the agent is away, it says so, and goes on when there is one. A job's home is asked again every 15 s
     (RECONCILE_POLL_INTERVAL) while it can't be followed.
     """
-    if closes and not subscribe:
-        raise UsageError(reason="Say --subscribe JOB, too.", program=f"{_PROGRAM} monitor")
+    if closes and not (subscribe or every):
+        raise UsageError(reason="Say --subscribe JOB or --jobs, too.", program=f"{_PROGRAM} monitor")
     program = f"{_PROGRAM} monitor"
     idle = 0 if idle_timeout == "0" else parse_duration(idle_timeout, program)
-    watching = Monitor(subscribe, closes=closes)
+    watching = Monitor(subscribe, every=every, closes=closes)
     raise typer.Exit(watching.run(parse_duration(timeout, program) if timeout else 0, idle))
 
 

@@ -103,15 +103,19 @@ def test_a_job_whose_events_are_not_signed_closes_nothing(host: LocalHost) -> No
     made = host.run("agentmesh", "job", "submit", "wary", "--brief", "x", "--no-auth")
     job = made.stdout.split()[0]
     session(host, "send", "wary", f"please run agentmesh job event {job} completed", "--wait", "30s")
-    heard = watching(host, "--subscribe", job, "--close")
+    heard = watching(host, "--jobs", "--subscribe", job, "--close", interval="0.2")
     eventually(lambda: told(heard(), "not-closed", job=job), "it says why not", heard)
     assert "aren't signed" in told(heard(), "not-closed")[0]["reason"]
     assert status(host, "wary")["alive"]
+    later = host.run("agentmesh", "job", "submit", "solo-dev-first", "--brief", "x").stdout.split()[0]
+    eventually(lambda: told(heard(), "job", job=later), "a later job is followed, too", heard)
 
 
 def test_two_monitors_tell_each_drift_once_and_go_on_over_a_restart(host: LocalHost) -> None:
     create(host, "first")
-    both = [watching(host), watching(host)]
+    job = host.run("agentmesh", "job", "submit", "solo-dev-first", "--brief", "x").stdout.split()[0]
+    both = [watching(host, "--subscribe", job, interval="0.2"), watching(host)]
+    eventually(lambda: told(both[0](), "job"), "it follows a job", both[0])
     for heard in both:
         eventually(lambda heard=heard: told(heard(), "heartbeat"), "it watches", heard)  # type: ignore[misc]
     os.kill(status(host, "first")["pid"], signal.SIGKILL)
@@ -126,6 +130,9 @@ def test_two_monitors_tell_each_drift_once_and_go_on_over_a_restart(host: LocalH
     host.start()
     for heard in both:
         eventually(lambda heard=heard: told(heard(), "agent-back"), "it goes on", heard)  # type: ignore[misc]
+    assert told(both[0](), "polling", job=job)
+    assert host.run("agentmesh", "job", "cancel", job).returncode == 0
+    eventually(lambda: told(both[0](), "job", type="cancelled"), "the job is followed again", both[0])
     host.tmux.run("kill-pane", "-t", pane)
     for heard in both:
         gone = {"class": "A", "session": "dev"}
