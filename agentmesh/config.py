@@ -51,6 +51,7 @@ class Paths:
         self.profiles = home / "profiles"
         self.jobs = home / "jobs"
         self.reviews = home / "reviews"
+        self.captures = home / "captures"
         self.agent_sessions = home / "agent-sessions.toml"
         self.workspaces = home / workspace.FOLDER
         self.socket_pointer = home / "agent.sock.path"

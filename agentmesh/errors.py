@@ -211,6 +211,30 @@ class SessionLost(AgentmeshError):
     exit_code = 1
 
 
+class NotInSession(AgentmeshError):
+    """Only the worker of a session says this, from its own pane, and the command doesn't run in one."""
+
+    exit_code = 2
+
+
+class NotClosable(AgentmeshError):
+    """{name} isn't closed, and nothing was sent: {missing}. Or close it all the same: --force."""
+
+    exit_code = 3
+
+
+class NothingToClose(AgentmeshError):
+    """The end of {job} closes no session here: {reason}."""
+
+    exit_code = 3
+
+
+class PurgeRefused(AgentmeshError):
+    """Nothing is removed: {reason}."""
+
+    exit_code = 1
+
+
 class ProcessStays(AgentmeshError):
     """{count} processes of {name} have not ended, though they were killed: {pids}. Its record says that it runs."""
 

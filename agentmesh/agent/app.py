@@ -39,9 +39,13 @@ from agentmesh.agent.reviews import Reviews
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sending import Sending
 from agentmesh.agent.session_book import SessionBook
+from agentmesh.agent.session_capture import SessionCapture
+from agentmesh.agent.session_close import SessionClose
 from agentmesh.agent.session_desk import SessionDesk
 from agentmesh.agent.session_eyes import SessionEyes
 from agentmesh.agent.session_identity import SessionIdentity
+from agentmesh.agent.session_life import SessionLife
+from agentmesh.agent.session_purge import SessionPurge
 from agentmesh.agent.session_recovery import SessionRecovery
 from agentmesh.agent.session_rooms import SessionRooms
 from agentmesh.agent.session_start import SessionStart
@@ -130,14 +134,27 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         session_watch = SessionWatch(
             alias, sessions, session_eyes, scanner, SessionRecovery(sessions, session_eyes, scanner)
         )
-        session_rooms = SessionRooms(paths.workspaces, alias, sessions, scanner, directory)
+        session_stop = SessionStop(sessions, session_eyes, scanner, turns, typist)
         session_desk = SessionDesk(
             sessions,
             session_eyes,
-            SessionStart(alias, sessions, session_eyes, scanner, session_rooms),
+            SessionStart(
+                alias,
+                sessions,
+                session_eyes,
+                scanner,
+                SessionRooms(paths.workspaces, alias, sessions, scanner, directory),
+            ),
             SessionIdentity(session_eyes, turns, typist),
-            SessionStop(sessions, session_eyes, scanner, turns, typist),
+            session_stop,
             session_watch,
+            SessionLife(
+                sessions,
+                session_watch,
+                SessionPurge(sessions, session_eyes),
+                SessionClose(sessions, session_eyes, session_stop, directory, errands, workers),
+                SessionCapture(sessions, session_eyes),
+            ),
             scanner,
             directory,
             sending.run,

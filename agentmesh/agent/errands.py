@@ -15,7 +15,7 @@ from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.errand import Seen, Step, Submission, Watch
 from agentmesh.core.event import EventType, home_of, is_job_id
 from agentmesh.core.job import Job
-from agentmesh.core.model import Origin
+from agentmesh.core.model import Origin, Pane
 from agentmesh.core.review import Review, has_part
 from agentmesh.core.wire import LARGEST_FRAME, JobAnswer, JobFrame, JobRequest, Report, Reported
 from agentmesh.errors import BadEvent, ForeignJob, UnknownJob, Unreachable, UsageError
@@ -25,6 +25,8 @@ from agentmesh.store.database import Database
 from agentmesh.store.workers import Working
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agentmesh.agent.directory import Caller, Directory
     from agentmesh.agent.submitting import Submitting
     from agentmesh.agent.workers import Workers
@@ -50,6 +52,8 @@ class Errands:
         self.submitting: Submitting
         self.workers: Workers
         """All set before any command comes: links, which need this, come before them."""
+        self.on_completed: Callable[[Pane | None], Awaitable[None]] = _ignore
+        """Told in which pane a worker has completed a job, once the job's home has accepted that."""
 
     async def run(self, request: Request, answer: Answer) -> int:
         """Do what the words after ``job`` ask; returns the exit code. Raises AgentmeshError."""
@@ -59,7 +63,7 @@ class Errands:
             case ["report", text]:
                 return await self._report(msgspec.json.decode(text, type=Step), request, answer)
             case ["watch", text]:
-                seen = await self._watch(msgspec.json.decode(text, type=Watch))
+                seen = await self.watch(msgspec.json.decode(text, type=Watch))
                 await answer.write_output(as_json(seen))
             case ["list", which]:
                 await answer.write_output(as_json(await self._jobs.listed(ended=which == "all")))
@@ -173,6 +177,8 @@ class Errands:
         if step.type not in LAST_WORDS:
             await self.workers.note(job, caller, request)
         if reason is not None:
+            if step.type is EventType.COMPLETED:
+                await self.on_completed(caller.pane)
             await answer.write_output(f"{step.type}: accepted\n")
         elif step.type is EventType.CLAIMED:
             outcome = f"{home_of(job)} has not answered. The claim is on its way, and may win or not"
@@ -188,7 +194,8 @@ class Errands:
         """Return every address of the pane that a command runs in: by the kernel's word, whatever it calls itself."""
         return self.directory.addresses_of(caller.pane) if caller.pane else []
 
-    async def _watch(self, wanted: Watch) -> Seen:
+    async def watch(self, wanted: Watch) -> Seen:
+        """Return a job and what has happened to it, by its home's word. Raises UnknownJob, Unreachable, BadEvent."""
         job = await self._full_id(wanted.job)
         if home_of(job) == self._jobs.alias:
             seen = await self._jobs.watch(job, wanted.beyond, wanted.patience)
@@ -219,3 +226,7 @@ class Errands:
         if not found and is_job_id(ending):
             return ending
         raise UnknownJob(id=ending, found=", ".join(found) or "none")
+
+
+async def _ignore(_: Pane | None) -> None:
+    """Do nothing."""

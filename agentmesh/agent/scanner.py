@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from agentmesh.adapters import process
@@ -39,6 +39,8 @@ class Scanner:
         """How many scans have been begun."""
         self._wanted = asyncio.Event()
         replica.on_successor = self._wanted.set
+        self.on_change: Callable[[], None] = lambda: None
+        """Told that a scan has found something else than the one before."""
         self._pids: set[int] = set()
         self._watched: set[int] = set()
         self._hooks = hooks_file()
@@ -75,7 +77,10 @@ class Scanner:
         async with self._scanning:
             if self._begun < wanted:
                 self._begun += 1
+                seen = self.panes, self.in_front, self._replica.own
                 await self._scan()
+                if seen != (self.panes, self.in_front, self._replica.own):
+                    self.on_change()
         return self._replica.own is not before
 
     async def _scan(self) -> None:

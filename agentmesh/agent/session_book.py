@@ -51,6 +51,11 @@ class SessionBook:
         """Tell whether a command is at work on a session."""
         return name in self._in_work
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a command is at work on any: a pane may belong to a session that is recorded in a moment."""
+        return bool(self._in_work)
+
     async def listed(self) -> list[AgentSession]:
         """Return all, archived ones too, oldest first."""
         return await self._database.write(store.listed)

@@ -12,12 +12,13 @@ from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.session_book import SessionBook, now
 from agentmesh.agent.session_eyes import SessionEyes
 from agentmesh.agent.session_identity import SessionIdentity
+from agentmesh.agent.session_life import SessionLife
 from agentmesh.agent.session_start import SessionStart
 from agentmesh.agent.session_stop import SessionStop
 from agentmesh.agent.session_watch import SessionWatch
 from agentmesh.core.agent_session import AgentSession, Step, after
 from agentmesh.core.session_request import Creation, Ending, Place, Return
-from agentmesh.errors import TmuxFailed, UsageError
+from agentmesh.errors import TmuxFailed
 
 PROMPT_PATIENCE = "60s"
 """How long a first message may wait: some programs still draw after they were seen to be ready."""
@@ -37,6 +38,7 @@ class SessionDesk:
         identity: SessionIdentity,
         stop: SessionStop,
         watch: SessionWatch,
+        life: SessionLife,
         scanner: Scanner,
         directory: Directory,
         send: Send,
@@ -47,6 +49,7 @@ class SessionDesk:
         self._identity = identity
         self._stop = stop
         self._watch = watch
+        self._life = life
         self._scanner = scanner
         self._directory = directory
         self._send = send
@@ -59,8 +62,11 @@ class SessionDesk:
             case ["create", text]:
                 return await self._create(msgspec.json.decode(text, type=Creation), request, answer)
             case ["resume", text]:
-                session = await self._start.resume(msgspec.json.decode(text, type=Return))
-                await answer.write_output(f"{session.name}: {self._described(session)}\n")
+                wanted = msgspec.json.decode(text, type=Return)
+                purged = (await self._book.find(wanted.name)).purged
+                session = await self._start.resume(wanted)
+                anew = "; its conversation was removed, so it begins anew" if purged else ""
+                await answer.write_output(f"{session.name}: {self._described(session)}{anew}\n")
             case ["stop", text]:
                 session = await self._stop.stop(msgspec.json.decode(text, type=Ending))
                 await answer.write_output(f"{session.name}: stopped by {session.termination_mode}{_kept(session)}\n")
@@ -75,9 +81,7 @@ class SessionDesk:
                 told = await self._watch.reconcile(dry_run=how == "dry-run")
                 await answer.write_output(as_json(told))
             case _:
-                raise UsageError(
-                    reason="This agent doesn't know that command; is it older?", program="agentmesh session"
-                )
+                await self._life.run(request, answer)
         return 0
 
     async def _create(self, wanted: Creation, request: Request, answer: Answer) -> int:

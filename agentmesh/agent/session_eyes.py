@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from agentmesh.adapters import process, process_tree
 from agentmesh.adapters.conversations import Conversations
 from agentmesh.adapters.tmux import TmuxServer
@@ -10,7 +12,7 @@ from agentmesh.agent.replication import Replica
 from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.sight import Sight
 from agentmesh.agent.typist import Typist
-from agentmesh.core.agent_session import AgentSession, Status, is_resumable
+from agentmesh.core.agent_session import AgentSession, Status, is_resumable, lifecycle
 from agentmesh.core.conversation import own_conversation
 from agentmesh.core.drift import Found
 from agentmesh.core.model import Pane, Profile, SessionProfile
@@ -61,7 +63,8 @@ class SessionEyes:
 
     async def see(self, session: AgentSession) -> SessionSight:
         """Return a session, and how it is just now."""
-        seen = SessionSight(session=session, is_resumable=is_resumable(session))
+        stage = lifecycle(session)
+        seen = SessionSight(session=session, is_resumable=is_resumable(session), lifecycle=stage)
         if session.status is not Status.RUNNING:
             return seen
         alive = process.started(session.pid) == session.started
@@ -70,7 +73,7 @@ class SessionEyes:
             readiness, address = str((await self.look(session)).readiness), str(self.pane(session).address)
         except AgentmeshError:
             readiness, address = "", ""
-        return SessionSight(session=session, address=address, readiness=readiness, alive=alive, is_same_command=is_same)
+        return msgspec.structs.replace(seen, address=address, readiness=readiness, alive=alive, is_same_command=is_same)
 
     async def found(self, sessions: Sequence[AgentSession], *, looks_for_lost: bool) -> Found:
         """Return what is there, by the last scan of tmux, the process table, and the disk."""

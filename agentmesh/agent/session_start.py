@@ -117,11 +117,12 @@ class SessionStart:
             found = await self._book.find(wanted.name)
             after(found, Step.RESUME, now())  # or it is said before anything is started
             profile, words = self._eyes.profile(found.program)
-            if words.resume and not found.conversation:
+            if words.resume and not found.conversation and not found.purged:
                 raise NoConversation(name=found.name)
-            if words.resume and not await self._eyes.has_conversation(found):
+            if words.resume and found.conversation and not await self._eyes.has_conversation(found):
                 raise SessionLost(name=found.name, conversation=found.conversation)
-            argv = _argv((*(words.resume or words.launch), *found.arguments), found.conversation, wanted.path)
+            begin = words.resume if found.conversation and words.resume else words.launch
+            argv = _argv((*begin, *found.arguments), found.conversation or str(uuid.uuid4()), wanted.path)
             room = await self._rooms.open_again(found, wanted.path)
             draft = after(
                 found,

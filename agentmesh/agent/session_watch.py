@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+import uuid
+from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
 
@@ -15,10 +17,15 @@ from agentmesh.agent.session_eyes import SessionEyes
 from agentmesh.agent.session_recovery import SessionRecovery
 from agentmesh.core.agent_session import AgentSession, signature
 from agentmesh.core.drift import Drift, DriftClass, drifts
+from agentmesh.core.session_request import News, NewsRequest
 from agentmesh.errors import PaneGone, SessionExists, TmuxFailed, UnknownSession
 
 LOOK_SECONDS = 1.0
 """How often it is looked."""
+PAUSE_SECONDS = 0.1
+"""How long after something was heard all is compared again: a program may rename its window without end."""
+MOST_TOLD = 1000
+"""Drifts that are kept for those who monitor."""
 _BY_ITSELF = {DriftClass.GONE, DriftClass.APPEARED}
 """What is put right without being asked for: who has a program of their own in a pane may want no record of it."""
 
@@ -34,60 +41,112 @@ class SessionWatch:
         self._eyes = eyes
         self._scanner = scanner
         self._recovery = recovery
+        scanner.on_change = self._stir
+        self._stirred = asyncio.Event()
+        self._run = uuid.uuid4().hex
+        self._told: deque[Drift] = deque(maxlen=MOST_TOLD)
+        self._count = 0
+        """How many were put right in this run."""
 
     async def keep_watching(self) -> None:
         """Look again and again at what runs, and put its records right."""
         while True:
             await self._recovery.recover()
             if any(session.status == "running" for session in self._book.open):
-                found = await self._eyes.found(self._book.open, looks_for_lost=False)
-                await self._apply(drifts(self._book.open, found, now()), _BY_ITSELF)
+                await self._apply(await self._compared(looks_for_lost=False), _BY_ITSELF)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def reconcile(self, *, dry_run: bool) -> list[Drift]:
         """Compare records, tmux and disk, put the records right, unless it is a dry run; return what differed."""
         await self._scanner.scan()
-        found = await self._eyes.found(self._book.open, looks_for_lost=True)
-        told = [drift for drift in drifts(self._book.open, found, now()) if not self._book.is_in_work(drift.session)]
+        told = [
+            drift
+            for drift in await self._compared(looks_for_lost=True)
+            if not (self._book.has_work if drift.pane else self._book.is_in_work(drift.session))
+        ]
         if not dry_run:
             await self._apply(told, set(DriftClass))
         return told
+
+    async def news(self, wanted: NewsRequest) -> News:
+        """Compare all, and put the records right; return what was, by whomever, since the last question.
+
+        Where nothing was, it is compared again whenever tmux changes, until the asker's patience is over.
+        """
+        start = 0 if wanted.run else self._count
+        beyond = wanted.beyond if wanted.run == self._run else start
+        deadline = time.monotonic() + wanted.patience
+        while True:
+            stirred = self._stirred
+            await self.reconcile(dry_run=False)
+            left = deadline - time.monotonic()
+            if self._count > beyond or left <= 0:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await stirred.wait()
+                    await asyncio.sleep(PAUSE_SECONDS)
+        news = tuple(self._told)[-(self._count - beyond) :] if self._count > beyond else ()
+        running = sum(session.status == "running" for session in self._book.open)
+        return News(run=self._run, beyond=self._count, running=running, drifts=news)
+
+    async def _compared(self, *, looks_for_lost: bool) -> list[Drift]:
+        """Return what differs. For a record that was made meanwhile nothing was looked: it isn't compared."""
+        recorded = self._book.open
+        found = await self._eyes.found(recorded, looks_for_lost=looks_for_lost)
+        known = {(one.server, one.pane) for one in self._book.open if one.status == "running"}
+        return [
+            drift
+            for drift in drifts(recorded, found, now())
+            if drift.pane is None or (drift.pane.server, drift.pane.pane) not in known
+        ]
+
+    def _stir(self) -> None:
+        """Wake those who monitor."""
+        self._stirred.set()
+        self._stirred = asyncio.Event()
 
     async def _apply(self, told: list[Drift], classes: Collection[DriftClass]) -> None:
         for drift in told:
             if drift.drift_class not in classes or self._book.is_in_work(drift.session):
                 continue
             log.info("session differs", **{"class": drift.drift_class}, session=drift.session, what=drift.what)
-            if drift.pane is not None:
-                await self._register(drift)
-            else:
-                await self._correct(drift)
-                if drift.drift_class is DriftClass.GONE and drift.before:
-                    await self._unframe(drift.before)
+            if await (self._register(drift) if drift.pane else self._correct(drift)):
+                self._told.append(drift)
+                self._count += 1
+                self._stir()
+            if drift.drift_class is DriftClass.GONE and drift.before:
+                await self._unframe(drift.before)
 
-    async def _correct(self, drift: Drift) -> None:
-        """Change what differs in a record, unless it has been changed otherwise meanwhile."""
+    async def _correct(self, drift: Drift) -> bool:
+        """Change what differs in a record, unless it has been changed otherwise meanwhile; tells whether it was."""
+        is_changed = False
 
         def corrected(session: AgentSession) -> AgentSession:
+            nonlocal is_changed
             if drift.before is None or session.updated != drift.before.updated or session.status != drift.before.status:
                 return session
-            return msgspec.structs.replace(session, **drift.changes)
+            changed = msgspec.structs.replace(session, **drift.changes)
+            is_changed = changed != session
+            return changed
 
         try:
             await self._book.change(drift.session, corrected)
         except UnknownSession:
             log.info("session is archived meanwhile", session=drift.session)
+        return is_changed
 
     async def _unframe(self, session: AgentSession) -> None:
         """Take the border from the window of a pane that is gone, if that was its last; its server may be gone, too."""
         with suppress(PaneGone, TmuxFailed):
             await tmux_panes.unframe(self._eyes.server(session))
 
-    async def _register(self, drift: Drift) -> None:
+    async def _register(self, drift: Drift) -> bool:
+        """Record the program in a pane; tells whether it was recorded."""
         pane = drift.pane
         found = process.read_process(self._scanner.in_front.get(pane.pid, 0)) if pane else None
         if pane is None or found is None:
-            return
+            return False
         session = AgentSession(
             name=drift.session,
             host=self._alias,
@@ -113,3 +172,5 @@ class SessionWatch:
             await self._book.add(session)
         except SessionExists:
             log.info("session is registered meanwhile", session=drift.session)
+            return False
+        return True

@@ -6,7 +6,7 @@ process, as when a person types the claim at a prompt.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from agentmesh.adapters import process
 from agentmesh.adapters.ipc import Request
@@ -66,6 +66,10 @@ class Workers:
         if known and known.sender == sender:
             del self._working[job]
             await self._database.write(workers.forget, job, sender)
+
+    def jobs_of(self, addresses: Collection[str]) -> list[str]:
+        """Return the jobs that a worker with one of these addresses has claimed and not ended."""
+        return [each.job for each in self._working.values() if each.sender.partition(" ")[0] in addresses]
 
     async def keep_watching(self, on_loss: OnLoss) -> None:
         """Look again and again whether they live; of one that has ended its job's home is told, once."""

@@ -22,6 +22,7 @@ from agentmesh.cli import (
     registry,
     review,
     session,
+    session_life,
     setup,
     team,
     wire,
@@ -82,6 +83,7 @@ for module in (
 ):
     module.add_to(commands)
 broker.add_to(job.job)
+session_life.add_to(session.session)
 
 
 def app() -> None:

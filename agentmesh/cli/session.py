@@ -16,9 +16,10 @@ from agentmesh.cli.ask import ask_for, do
 from agentmesh.cli.far import HERE, HOST_HELP, HostedCommands, ask_there, attach_there, is_elsewhere
 from agentmesh.cli.help import examples
 from agentmesh.cli.job import text_of
+from agentmesh.cli.purge import check_can_ask, purge_conversation
 from agentmesh.cli.table import console, escape, table
 from agentmesh.config import Paths, load_alias, load_peers
-from agentmesh.core.agent_session import Status, is_session_name
+from agentmesh.core.agent_session import AgentSession, Status, is_session_name
 from agentmesh.core.drift import Drift
 from agentmesh.core.session_request import (
     Creation,
@@ -141,9 +142,17 @@ def status(
 def stop(
     name: str = _NAME,
     force: bool = typer.Option(False, "--force", help="Although a draft, or work that goes on, is lost."),
+    purge: bool = typer.Option(False, "--purge", help="Then show the files of its conversation, and remove them."),
+    yes: bool = typer.Option(False, "--yes", help="Remove them without being asked."),
 ) -> None:
     """Leave a program by its own command; then end what is left of it, and its pane. Its conversation is kept."""
-    raise typer.Exit(do("session", "stop", _text(Ending(name=name, force=force)), json=False))
+    if purge:
+        check_can_ask(yes=yes)
+    ended = purge and ask_for(AgentSession, "session", "record", name).status in {Status.STOPPED, Status.TERMINATED}
+    code = 0 if ended else do("session", "stop", _text(Ending(name=name, force=force)), json=False)
+    if purge and not code:
+        code = purge_conversation(name, yes=yes)
+    raise typer.Exit(code)
 
 
 @session.command()
@@ -249,12 +258,12 @@ def _named(host: str, name: str) -> list[SessionSight]:
 
 def _draw(asked: list[HostSessions]) -> None:
     """Show sessions as a table, and below it the hosts that can't be asked."""
-    rows = table("host", "name", "program", "status", "seen", "address", "pid", "conversation", "note")
+    rows = table("host", "name", "program", "lifecycle", "seen", "address", "pid", "conversation", "note")
     for host, one in ((each.host, one) for each in asked for one in each.sessions):
         found = one.session
         pid = str(found.pid) if one.alive else ""
         note = found.last_visible_note if one.is_same_command else "another program runs in its place"
-        names = (host, found.name, found.program, found.status)
+        names = (host, found.name, found.program, one.lifecycle)
         columns = (*names, one.readiness, one.address, pid, found.conversation, note)
         rows.add_row(*(escape(without_controls(column)) for column in columns))
     screen = console()

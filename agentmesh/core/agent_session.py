@@ -8,7 +8,7 @@
        └──▶ terminated ───────────┘ (by itself, or unseen)
                    └──▶ archived ◀── stopped
 
-Archived is the end: the record is kept, and its name is free.
+Archived is the end: the record is kept, and its name is free. With what its worker has said, `lifecycle` tells more.
 """
 
 from collections.abc import Iterable, Mapping
@@ -122,6 +122,10 @@ class AgentSession(msgspec.Struct, frozen=True, kw_only=True):
     """When its program was started last, Unix seconds; two that were started one after the other don't share it."""
     ready: float = 0.0
     """When its program was first seen to take input since then; 0: never."""
+    reported: UnixTime = 0
+    """When its worker last said that it may be closed, or completed a job, since its program was started; 0: never."""
+    purged: str = ""
+    """The conversation whose files were removed on purpose: it begins anew when it is brought back."""
     acted: UnixTime
     """When a person last changed it."""
     updated: UnixTime
@@ -137,6 +141,8 @@ def after(session: AgentSession, step: Step, now: int, **facts: object) -> Agent
     changed: dict[str, object] = {"status": status, "updated": now}
     if step is not Step.END:
         changed["acted"] = now
+    if step is Step.RESUME:
+        changed |= {"reported": 0, "purged": ""}
     if step is not Step.ARCHIVE:
         changed["last_visible_status"] = status
     return msgspec.structs.replace(session, **(changed | facts))
@@ -158,6 +164,17 @@ def is_session_name(text: str) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+def lifecycle(session: AgentSession) -> str:
+    """Return how far a worker is, between its start and its archive.
+
+    One that runs is ``working`` or, after its report, ``ready-to-close``; one that was stopped after its report is
+    ``closed``; otherwise it is what its status says.
+    """
+    if session.status is Status.RUNNING:
+        return "ready-to-close" if session.reported else "working"
+    return "closed" if session.status is Status.STOPPED and session.reported else str(session.status)
 
 
 def signature(argv: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from agentmesh.core.agent_session import AgentSession, SessionName
+from agentmesh.core.drift import Drift
 from agentmesh.core.workspace import WorkspaceName
 
 
@@ -84,6 +85,8 @@ class SessionSight(msgspec.Struct, frozen=True, kw_only=True):
     is_same_command: bool = True
     """Whether that process still is what was started; a wrapper may have become another."""
     is_resumable: bool = False
+    lifecycle: str = ""
+    """How far its worker is."""
 
 
 class HostSessions(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,3 +102,47 @@ class Overview(msgspec.Struct, frozen=True):
     """The sessions of several hosts."""
 
     hosts: tuple[HostSessions, ...]
+
+
+class Purge(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a session's conversation, as they were shown before they are removed."""
+
+    name: str
+    conversation: str = ""
+    paths: tuple[str, ...] = ()
+
+
+class NewsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A question for the drifts that were put right since the last one."""
+
+    run: str = ""
+    """The agent's run that answered the last one; empty for the first question."""
+    beyond: int = 0
+    """How many drifts of that run are known."""
+    patience: int = 0
+    """Seconds that the answer may wait for one."""
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """What was put right."""
+
+    run: str
+    beyond: int
+    """How many of this run are known now."""
+    running: int
+    """How many sessions are recorded as running."""
+    drifts: tuple[Drift, ...] = ()
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The last lines of a pane's history and screen."""
+
+    lines: tuple[str, ...]
+    kept: int
+    """How many lines tmux has of it."""
+    limit: int
+    """How many lines of history tmux keeps of it."""
+    may_lack: bool
+    """Whether older ones may have been dropped."""
+    is_full_screen: bool
+    """Whether the program draws on a screen that has no history."""

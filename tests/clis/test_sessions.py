@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,8 +104,20 @@ def test_a_conversation_goes_on_after_a_stop(stage: Stage, program: str) -> None
     )
     assert again["is_same_command"]
     _rests(stage, "two")
+    kept, purged = (_file_of(stage, before[name]["conversation"]) for name in ("one", "two"))
+    assert purged.name in session(stage, "stop", "two", "--purge", "--yes")
+    assert (kept.exists(), purged.exists()) == (True, False)
+    assert "begins anew" in session(stage, "resume", "two")
+    assert before["two"]["conversation"] not in status(stage, "two")["session"]["argv"]
+    _rests(stage, "two")
     session(stage, "stop", "two")
     session(stage, "archive", "two")
+
+
+def _file_of(stage: Stage, conversation: str) -> Path:
+    """Return the transcript of a conversation."""
+    (path,) = stage.outside(HOME).rglob(f"*{conversation}*.jsonl")
+    return path
 
 
 def _rests(stage: Stage, name: str) -> None:

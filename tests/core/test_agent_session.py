@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmesh.core.address import Address
-from agentmesh.core.agent_session import TRANSITIONS, AgentSession, Status, Step, Termination, after, is_resumable
+from agentmesh.core.agent_session import (
+    TRANSITIONS,
+    AgentSession,
+    Status,
+    Step,
+    Termination,
+    after,
+    is_resumable,
+    lifecycle,
+)
 from agentmesh.core.conversation import Conversation, own_conversation
 from agentmesh.core.drift import RECENT_SECONDS, Drift, DriftClass, Found, drifts
 from agentmesh.core.model import Pane
@@ -71,6 +80,19 @@ def test_every_status_and_step_is_a_transition_or_an_error() -> None:
         Status.STOPPED,
         Status.TERMINATED,
     }
+
+
+def test_a_report_counts_until_the_session_is_brought_back() -> None:
+    session = a_session()
+    assert lifecycle(session) == "working"
+    session = msgspec.structs.replace(session, reported=NOW)
+    assert lifecycle(session) == "ready-to-close"
+    closed = after(session, Step.STOP, NOW)
+    assert lifecycle(closed) == "closed"
+    assert lifecycle(after(session, Step.END, NOW)) == "terminated"
+    assert lifecycle(after(a_session(), Step.STOP, NOW)) == "stopped"
+    assert lifecycle(after(msgspec.structs.replace(closed, purged="id-1"), Step.RESUME, NOW)) == "working"
+    assert after(msgspec.structs.replace(closed, purged="id-1"), Step.RESUME, NOW).purged == ""
 
 
 def test_archiving_sees_nothing_new() -> None:

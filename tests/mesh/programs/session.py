@@ -1,12 +1,13 @@
 """A program with an input box that keeps conversations, as Claude Code does, and misbehaves on demand.
 
-usage: session.py MODE (new|resume) ID [ARGUMENT…]; what is submitted goes to a file below ~/.claude/projects. The mode
-`held` waits at its start, and at its end, until there is a file ~/go.
+usage: session.py MODE (new|resume) ID [ARGUMENT…]; what is submitted goes to a file below ~/.claude/projects, and what
+follows the words "please run" is run. The mode `held` waits at its start, and at its end, until there is a file ~/go.
 """
 
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -57,6 +58,9 @@ class Speaker(Program):
         with self.log.open("a") as file:
             line = {"sessionId": self.conversation, "cwd": str(Path.cwd()), "text": what}
             file.write(json.dumps(line) + "\n")
+        if command := what.partition("please run ")[2]:
+            with Path("commands.out").open("a") as output:
+                subprocess.run(shlex.split(command), stdout=output, stderr=output, check=False)
 
 
 def hold() -> None:
