@@ -112,7 +112,8 @@ def test_a_dry_run_changes_nothing_and_two_at_once_put_each_difference_right_onc
     ]
     drifts = [json.loads(each.communicate(timeout=60)[0])["drifts"] for each in both]
     assert {(drift["class"], drift["session"]) for drift in [*drifts[0], *drifts[1]]} - {("A", "killed")} == wanted
-    names = [seen["session"]["name"] for seen in json.loads(session(host, "status", "--json").stdout)]
+    (own,) = json.loads(session(host, "status", "--json").stdout)["hosts"]
+    names = [seen["session"]["name"] for seen in own["sessions"]]
     assert sorted(names) == sorted(set(names))
     assert "gone from disk" in status(host, "lost")["last_visible_note"]
     eventually(lambda: status(host, "killed")["termination_mode"] == "auto-detected", "its end is noticed (A)")
