@@ -9,6 +9,7 @@ import msgspec
 from agentmesh.adapters import ipc
 from agentmesh.config import Paths
 from agentmesh.core.model import Pane, Standing
+from agentmesh.core.session_request import SessionSight
 from agentmesh.core.status import Status
 from agentmesh.errors import NoAgent, Unreachable
 
@@ -43,6 +44,15 @@ class Asking:
     def peers(self) -> list[Standing]:
         """Return how its peers stand. Raises NoAgent."""
         return msgspec.json.decode(self._ask("peers", "list"), type=list[Standing])
+
+    def session(self, name: str) -> SessionSight:
+        """Return how a session is, of which there is one of that name. Raises NoAgent."""
+        (seen,) = (one for one in self.sessions() if one.session.name == name)
+        return seen
+
+    def sessions(self) -> list[SessionSight]:
+        """Return how all sessions are, archived ones too. Raises NoAgent."""
+        return msgspec.json.decode(self._ask("session", "status"), type=list[SessionSight])
 
     def sync(self) -> None:
         """Have it read its files again, scan, and dial. Raises NoAgent."""

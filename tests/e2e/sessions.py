@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from subprocess import CompletedProcess
 from typing import Any
 
+import msgspec
+
+from agentmesh.core.session_request import SessionSight
 from tests.e2e.hosts import Host
-from tests.mesh.sessions import PROFILE, SPEAKER
+from tests.e2e.mesh import asking
+from tests.mesh.sessions import PROFILE, SPEAKER, record_of
 
 MODES = ("plain", "held", "busy", "crash")
 LOGIN = 'PATH=$HOME/.local/bin:$PATH\necho "welcome"; read -r answer\n'
@@ -37,8 +41,9 @@ def session(host: Host, *words: str, code: int = 0, stdin: str = "") -> Complete
     return done
 
 
-def record(host: Host, name: str, *words: str) -> Mapping[str, Any]:
-    """Return what is recorded and seen of a session."""
-    (seen,) = json.loads(session(host, "status", name, "--json", *words).stdout)
-    seen_now: Mapping[str, Any] = seen["session"] | {key: seen.get(key) for key in ("address", "readiness", "alive")}
-    return seen_now
+def record(host: Host, name: str, *there: str) -> Mapping[str, Any]:
+    """Return what is recorded and seen of a session, by the agent's word; elsewhere, by the command's."""
+    if not there:
+        return record_of(asking(host).session(name))
+    (seen,) = json.loads(session(host, "status", name, "--json", *there).stdout)
+    return record_of(msgspec.convert(seen, SessionSight))

@@ -1,12 +1,14 @@
 """Sessions of a program that keeps conversations and misbehaves on demand: its profiles, and the command."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from agentmesh.core.session_request import SessionSight
 from tests.mesh.local import LocalHost
 
 SPEAKER = Path(__file__).parent / "programs" / "session.py"
@@ -53,7 +55,11 @@ def session(host: LocalHost, *words: str, code: int = 0) -> subprocess.Completed
 
 
 def status(host: LocalHost, name: str) -> Mapping[str, Any]:
-    """Return what is recorded of a session."""
-    (seen,) = json.loads(session(host, "status", name, "--json").stdout)
-    record: Mapping[str, Any] = seen["session"] | {name: seen.get(name) for name in ("address", "readiness", "alive")}
-    return record
+    """Return what is recorded and seen of a session."""
+    return record_of(host.asking.session(name))
+
+
+def record_of(seen: SessionSight) -> Mapping[str, Any]:
+    """Return a session's record as JSON has it, with how it is just now."""
+    record: Mapping[str, Any] = msgspec.to_builtins(seen.session)
+    return record | {name: getattr(seen, name) for name in ("address", "readiness", "alive", "lifecycle")}

@@ -40,8 +40,7 @@ def create(host: LocalHost, name: str) -> str:
 
 
 def lifecycle(host: LocalHost, name: str) -> str:
-    (seen,) = json.loads(session(host, "status", name, "--json").stdout)
-    return str(seen["lifecycle"])
+    return str(status(host, name)["lifecycle"])
 
 
 def conversations(host: LocalHost, name: str) -> list[Path]:
