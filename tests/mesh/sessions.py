@@ -61,5 +61,5 @@ def status(host: LocalHost, name: str) -> Mapping[str, Any]:
 
 def record_of(seen: SessionSight) -> Mapping[str, Any]:
     """Return a session's record as JSON has it, with how it is just now."""
-    record: Mapping[str, Any] = msgspec.to_builtins(seen.session)
-    return record | {name: getattr(seen, name) for name in ("address", "readiness", "alive", "lifecycle")}
+    now = {name: getattr(seen, name) for name in ("address", "readiness", "alive", "lifecycle")}
+    return {**msgspec.json.decode(msgspec.json.encode(seen.session)), **now}

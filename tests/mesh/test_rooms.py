@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def say(host: LocalHost, server: str, pane: str, command: str) -> str:
     host.tmux.run("-L", server, "send-keys", "-t", pane, "Enter")
     eventually(done.exists, f"{command} has ended", lambda: host.tmux.run("-L", server, "capture-pane", "-pt", pane))
     return output.read_text()
+
+
+def is_told(host: LocalHost, name: str, beginning: str) -> bool:
+    """Tell whether what a session was told last begins so."""
+    return "".join(told(host, name)[-1:]).startswith(beginning)
 
 
 def told(host: LocalHost, name: str) -> list[str]:
@@ -108,9 +114,7 @@ def test_a_program_stays_in_its_workspace_and_ends_no_other_server(host: LocalHo
     for word in ("before", "after"):
         notify = Path(sys.executable).with_name("notify-pane")
         host.tmux.new_window(word, "sh", "-c", f"{notify} --wait=20s nested {word}-the-restart; exec cat")
-        heard = f"[from solo-dev-{word} @ "
-        eventually(lambda heard=heard: told(host, "nested")[-1:] > [heard], "it is told", lambda: host.log)  # type: ignore[misc]
-        assert told(host, "nested")[-1].startswith(heard)
+        eventually(partial(is_told, host, "nested", f"[from solo-dev-{word} @ "), "it is told", lambda: host.log)
         host.kill()
         host.environment["PATH"] = f"{folder}/api:{path}"
         host.start()
