@@ -46,7 +46,7 @@ def pattern_for(pattern: str, folder: str, conversation: str = "*") -> str:
 def named_in(path: str, pattern: str, folder: str) -> str:
     """Return the id that a path has where its pattern says ``{conversation}``; empty where it has none.
 
-    >>> named_in("/work/.chat.7-f.md", "{cwd}/.chat.{conversation}.md", "/work")
+    >>> named_in("/home/me/.chat.7-f.md", "{cwd}/.chat.{conversation}.md", "/home/me")
     '7-f'
     """
     shape = translate(pattern_for(pattern, folder, _NAMED)).replace(_NAMED, "([A-Za-z0-9_-]+)")
