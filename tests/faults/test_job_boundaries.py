@@ -194,9 +194,12 @@ def test_a_job_that_is_submitted_survives_its_agent_at_every_step(two: tuple[Mor
 
     home.list_steps()
     submit("clean")
-    eventually(lambda: home.steps[-1] == "after jobs.note_briefs 1", "the brief is sent", lambda: home.steps)
+    last = "after jobs.note_briefs 1"
+    eventually(lambda: last in home.steps, "the brief is sent", lambda: home.steps)
     home.forget_plan()
-    steps = [step for step in home.steps if step.startswith("after") or step == home.steps[0]]
+    # On a slow machine it is noted as stored, before it is delivered: what follows is the delivery's.
+    clean = home.steps[: home.steps.index(last) + 1]
+    steps = [step for step in clean if step.startswith("after") or step == clean[0]]
     steps = [step for step in steps if "tmux" not in step]
     stored = steps.index("after inbox.accept_and_store 1")
     for number, step in enumerate(steps):
