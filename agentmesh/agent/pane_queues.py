@@ -4,7 +4,6 @@ A message that can't wait is tried at once, and refused when others before it mu
 """
 
 import asyncio
-import itertools
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from functools import partial
 
 from agentmesh.agent.log import log
 from agentmesh.agent.tasks import Tasks
-from agentmesh.agent.turns import LOCK_POLL_SECONDS, Entry, Stored, Turns, queue_name
+from agentmesh.agent.turns import LOCK_POLL_SECONDS, Entry, Storing, Turns, queue_name
 from agentmesh.config import Queue as QueueConfig
 from agentmesh.core.delivery import IllegalEvent, State, is_end
 from agentmesh.core.model import Message, Pane, Receipt
@@ -41,8 +40,12 @@ class _Queue:
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self.entries.sort(key=lambda entry: entry.number)
         self.changed.set()
+
+    def in_order(self) -> tuple[Entry, ...]:
+        """Return what it holds, in the order of the disk, which decides; what isn't there yet, as it came."""
+        self.entries.sort(key=lambda entry: entry.place)
+        return tuple(self.entries)
 
 
 class PaneQueues:
@@ -55,8 +58,6 @@ class PaneQueues:
         self._tasks = tasks
         self._queues: dict[str, _Queue] = {}
         self._entries: dict[str, Entry] = {}
-        self._numbers = itertools.count()
-        self._earlier_numbers = itertools.count(-(2**60))
         self._rested = asyncio.Condition()
         self._closed = False
 
@@ -68,21 +69,19 @@ class PaneQueues:
     def put(
         self,
         message: Message,
-        store: Callable[[], Stored],
+        store: Callable[[], Storing],
         until: float = 0,
         *,
-        goes_first: bool = False,
         is_taken_up: bool = False,
     ) -> Entry:
-        """Add a message, which is being stored, as the last or the first; one that is here already keeps its place.
+        """Add a message, which is being stored, unless it is here already.
 
         ``until`` is when its time is over, if the message doesn't say. One that was accepted earlier (``is_taken_up``)
         is never one too many.
         """
         if message.id in self._entries:
             return self._entries[message.id]
-        number = next(self._earlier_numbers if goes_first else self._numbers)
-        entry = Entry(message, store(), number, message.expires or until or math.inf)
+        entry = Entry(message, store(), message.expires or until or math.inf)
         self._entries[message.id] = entry
         pane = self._turns.known_pane(message)
         queue = self._queue(queue_name(pane) if pane else message.to, of_pane=pane is not None)
@@ -95,11 +94,10 @@ class PaneQueues:
 
         That was left by another process of this home, or an earlier one.
         """
-        for letter in await self._database.write(inbox.unended, before):
-            receipt = letter.receipt
+        for message, stored in await self._database.write(inbox.unended, before):
+            receipt = stored.receipt
             until = receipt.time + STALE_SECONDS if receipt.state is State.STORED else 0
-            goes_first = before is not None
-            self.put(letter.message, partial(found, receipt), until, goes_first=goes_first, is_taken_up=True)
+            self.put(message, partial(found, stored), until, is_taken_up=True)
 
     async def withdraw(self, message: Message) -> None:
         """End a message that nothing has been typed of; another is left to its own end."""
@@ -150,8 +148,9 @@ class PaneQueues:
                     self._rested.notify_all()
                 if not queue.entries:
                     break
+                soon = min(pause, *(entry.seconds_left for entry in queue.entries))
                 try:
-                    async with asyncio.timeout(min(pause, *(entry.seconds_left for entry in queue.entries))):
+                    async with asyncio.timeout(max(soon, FIRST_LOOK_SECONDS)):
                         await queue.changed.wait()
                     pause = FIRST_LOOK_SECONDS
                 except TimeoutError:
@@ -164,7 +163,7 @@ class PaneQueues:
     async def _try_all(self, queue: _Queue) -> None:
         """Try each message in its order. Behind one that must wait, others wait too."""
         ahead: Receipt | None = None
-        for entry in tuple(queue.entries):
+        for entry in queue.in_order():
             if entry.ended.done():
                 queue.entries.remove(entry)
                 continue
@@ -200,7 +199,8 @@ class PaneQueues:
         try:
             return await self._turns.take(entry, pane, ahead)
         except OutOfTurn:
-            # What goes before it is in another queue, from where it moves, or was left by another process.
+            # What goes before it was stored first though it came here later, is in another queue, from where it moves,
+            # or was left by another process.
             await self.take_up(before=entry.message)
             self.look_again()
             await asyncio.sleep(LOCK_POLL_SECONDS)
@@ -240,6 +240,6 @@ class PaneQueues:
         return True
 
 
-async def found(receipt: Receipt, *, is_new: bool = False) -> tuple[Receipt, bool]:
+async def found(stored: inbox.Stored) -> inbox.Stored:
     """Return what is on disk already."""
-    return receipt, is_new
+    return stored

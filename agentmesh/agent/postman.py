@@ -136,7 +136,7 @@ class Postman:
         is_asked_again = message.id in self._replies
         self._replies[message.id] = reply
         if is_asked_again:
-            reply(entry.seen or (await asyncio.shield(entry.stored))[0])
+            reply(entry.seen or (await asyncio.shield(entry.stored)).receipt)
             return  # whoever asked last, perhaps over another link, is answered at the end
         answering = self._tasks.start_supervised(f"answer {message.id}", self._answer(entry))
         await asyncio.wait({answering, entry.stored} if entry.waits else {answering}, return_when=FIRST_COMPLETED)
@@ -147,7 +147,7 @@ class Postman:
             reply(_failed(message, refusal))
             return
         await self._queues.withdraw(message)
-        receipt, _ = await self._database.write(inbox.store, message, _now(), origin)
+        receipt = (await self._database.write(inbox.store, message, _now(), origin)).receipt
         if receipt.state is State.STORED:
             receipt = await self._database.write(inbox.advance, receipt, Event.WITHDRAW, _now())
         reply(receipt)
@@ -216,8 +216,8 @@ class Postman:
 
     async def _put(self, message: Message) -> Entry:
         """Store a message of this host for one of its panes, and give it its place."""
-        stored, _ = await self._database.write(inbox.accept_and_store, message, _now())
-        return self._queues.put(message, partial(found, stored, is_new=True))
+        stored = await self._database.write(inbox.accept_and_store, message, _now())
+        return self._queues.put(message, partial(found, stored))
 
     def _carry(self, message: Message, carrier: Carrier, *, sent: bool = False) -> asyncio.Task[Any]:
         return self._tasks.start_supervised(f"message {message.id}", self._courier.carry(message, carrier, sent=sent))
@@ -237,11 +237,11 @@ class Postman:
         if not entry.waits:
             await asyncio.wait({entry.ended}, timeout=QUICK_SECONDS)
         if not entry.ended.done():
-            stored, _ = await asyncio.shield(entry.stored)
-            if is_end(stored.state):
-                self._queues.end(entry, stored)
+            receipt = (await asyncio.shield(entry.stored)).receipt
+            if is_end(receipt.state):
+                self._queues.end(entry, receipt)
             else:
-                self._replies[identifier](stored)
+                self._replies[identifier](receipt)
         while not entry.ended.done():
             await entry.news.wait()
             entry.news.clear()

@@ -1,6 +1,7 @@
 """A message's turn at a pane of this host: delivered if that can be now, alone among all processes; else held back."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, asynccontextmanager
@@ -27,17 +28,15 @@ UNKNOWN_LOCKS = 16
 _NOT_SEEN = {"", Readiness.REPLACED}
 """What is known of a pane that could not be asked, or has another process: a scan tells more."""
 
-Stored = Awaitable[tuple[Receipt, bool]]
-"""A message's way to the disk: its receipt, and whether it is new there."""
+Storing = Awaitable[inbox.Stored]
+"""A message's way to the disk."""
 
 
 class Entry:
     """One message in its pane's queue."""
 
-    def __init__(self, message: Message, stored: Stored, number: int, until: float) -> None:
+    def __init__(self, message: Message, stored: Storing, until: float) -> None:
         self.message = message
-        self.number = number
-        """Its place: the smallest is tried first."""
         self.stored = asyncio.ensure_future(stored)
         self.ended: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.until = until
@@ -63,6 +62,11 @@ class Entry:
     def seconds_left(self) -> float:
         """How long until its time is over."""
         return self.until - time.time()
+
+    @property
+    def place(self) -> float:
+        """Where it stands among all that came, as the disk says; what isn't there yet comes last."""
+        return self.stored.result().place if self.is_on_disk else math.inf
 
     @property
     def is_on_disk(self) -> bool:
@@ -128,11 +132,11 @@ class Turns:
 
     async def read(self, entry: Entry) -> Receipt:
         """Return how far a message got. Under its pane's lock that stays so."""
-        receipt, is_new = await asyncio.shield(entry.stored)
-        if is_new and entry.is_fresh:
+        stored = await asyncio.shield(entry.stored)
+        if stored.is_new and entry.is_fresh:
             entry.is_fresh = False
-            return receipt
-        return await self._database.write(inbox.find, entry.message.id) or receipt
+            return stored.receipt
+        return await self._database.write(inbox.find, entry.message.id) or stored.receipt
 
     async def _deliver(self, entry: Entry, pane: Pane) -> Receipt:
         """Deliver a message into its pane. Where that has another process than was registered, scan anew, once."""
@@ -173,11 +177,13 @@ class Turns:
         return told if event is None else await self._journal(told, event)
 
     async def _break_off(self, entry: Entry, detail: str) -> Receipt:
-        """Stop where the pane or tmux failed: what can wait is tried again later, if its pane may still be there."""
+        """Stop where the pane or tmux failed: what can still wait is tried again later, if its pane may be there."""
         receipt = msgspec.structs.replace(await self.read(entry), detail=detail)
-        if is_end(receipt.state) or entry.waits:
+        if is_end(receipt.state) or (entry.waits and entry.seconds_left > 0):
             return receipt
-        return await self._journal(receipt, Event.FAIL if receipt.state is State.STORED else Event.LOSE)
+        if receipt.state is not State.STORED:
+            return await self._journal(receipt, Event.LOSE)
+        return await self._journal(receipt, Event.EXPIRE if entry.waits else Event.FAIL)
 
     async def _journal_of(self, entry: Entry, receipt: Receipt, event: Event) -> Receipt:
         """Journal a step of a delivery. What can wait doesn't fail of a pane that was replaced, or can't be asked."""

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,21 +13,31 @@ from agentmesh.store import outbox
 _STORED = step(State.ACCEPTED, Event.STORE)
 
 
+class Stored(NamedTuple):
+    """What is on disk of a message."""
+
+    receipt: Receipt
+    place: int
+    """Where it stands: what came earlier has a smaller one."""
+    is_new: bool = False
+
+
 class OutOfTurn(Exception):
     """An older message for the same address has not ended."""
 
 
-def store(connection: sqlite3.Connection, message: Message, now: int, origin: Origin = HERE) -> tuple[Receipt, bool]:
-    """Take a message in, once, from this host or another. Returns its receipt, and whether it is new."""
+def store(connection: sqlite3.Connection, message: Message, now: int, origin: Origin = HERE) -> Stored:
+    """Take a message in, once, from this host or another."""
     receipt = Receipt(id=message.id, to=message.to, host=message.host, state=_STORED, time=now)
     inserted = connection.execute(
         "INSERT OR IGNORE INTO inbox (id, address, state, message, receipt, origin) VALUES (?, ?, ?, ?, ?, ?)",
         (message.id, message.to, receipt.state, *map(msgspec.json.encode, (message, receipt, origin))),
     ).rowcount
-    return (receipt, True) if inserted else (find(connection, message.id) or receipt, False)
+    place, known = connection.execute("SELECT rowid, receipt FROM inbox WHERE id = ?", (message.id,)).fetchone()
+    return Stored(msgspec.json.decode(known, type=Receipt), place, bool(inserted))
 
 
-def accept_and_store(connection: sqlite3.Connection, message: Message, now: int) -> tuple[Receipt, bool]:
+def accept_and_store(connection: sqlite3.Connection, message: Message, now: int) -> Stored:
     """Take a message of this host for a pane of this host, in one transaction."""
     outbox.accept(connection, message, _STORED)
     return store(connection, message, now)
@@ -59,7 +70,7 @@ def find(connection: sqlite3.Connection, identifier: str) -> Receipt | None:
     return msgspec.json.decode(row[0], type=Receipt) if row else None
 
 
-def unended(connection: sqlite3.Connection, before: Message | None = None) -> list[Letter]:
+def unended(connection: sqlite3.Connection, before: Message | None = None) -> list[tuple[Message, Stored]]:
     """Return the messages whose delivery was begun or not yet tried, oldest first.
 
     With ``before``, those for the same address that came earlier than it.
@@ -67,20 +78,27 @@ def unended(connection: sqlite3.Connection, before: Message | None = None) -> li
     if before is not None:
         return _unended_before(connection, before.id)
     rows = connection.execute(
-        "SELECT message, receipt, read, origin FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
+        "SELECT message, receipt, rowid FROM inbox WHERE state IN (?, ?, ?) ORDER BY rowid",
         (State.STORED, State.PASTING, State.PASTED),
     )
-    return _decoded(rows)
+    return _as_stored(rows)
 
 
-def _unended_before(connection: sqlite3.Connection, identifier: str) -> list[Letter]:
+def _unended_before(connection: sqlite3.Connection, identifier: str) -> list[tuple[Message, Stored]]:
     rows = connection.execute(
-        "SELECT older.message, older.receipt, older.read, older.origin FROM inbox AS older, inbox AS this"
+        "SELECT older.message, older.receipt, older.rowid FROM inbox AS older, inbox AS this"
         " WHERE this.id = ? AND older.address = this.address AND older.rowid < this.rowid AND older.state IN (?, ?, ?)"
         " ORDER BY older.rowid",
         (identifier, State.STORED, State.PASTING, State.PASTED),
     )
-    return _decoded(rows)
+    return _as_stored(rows)
+
+
+def _as_stored(rows: Iterable[tuple[bytes, bytes, int]]) -> list[tuple[Message, Stored]]:
+    return [
+        (msgspec.json.decode(message, type=Message), Stored(msgspec.json.decode(receipt, type=Receipt), place))
+        for message, receipt, place in rows
+    ]
 
 
 def listed(

@@ -211,7 +211,7 @@ def test_a_message_that_was_being_typed_at_the_crash_is_never_typed_again(fresh:
     message = Message(id="a" * 32, sender="x", to=address, host=fresh.name, body="twice?", sent=2**31)
     database = fresh.agents / "mesh.db"
     with sqlite3.connect(database) as connection:
-        receipt, _ = inbox.accept_and_store(connection, message, 0)
+        receipt = inbox.accept_and_store(connection, message, 0).receipt
         inbox.advance(connection, receipt, Event.PASTE, 0)
     connection.close()
     fresh.start()

@@ -125,16 +125,16 @@ def test_what_a_message_waits_for_is_noted_until_its_end(connection: sqlite3.Con
 
 
 def test_a_message_is_stored_once_and_then_only_answered(connection: sqlite3.Connection) -> None:
-    receipt, new = inbox.store(connection, a_message(), NOW)
-    assert (receipt.state, new) == (State.STORED, True)
-    ended = inbox.advance(connection, receipt, Event.REFUSE, NOW)
-    again, new = inbox.store(connection, a_message(body="another"), NOW)
-    assert (again, new) == (ended, False)
+    stored = inbox.store(connection, a_message(), NOW)
+    assert (stored.receipt.state, stored.is_new) == (State.STORED, True)
+    ended = inbox.advance(connection, stored.receipt, Event.REFUSE, NOW)
+    again = inbox.store(connection, a_message(body="another"), NOW)
+    assert again == inbox.Stored(ended, stored.place, is_new=False)
     assert in_inbox(connection) == [(a_message().id, "refused")]
 
 
 def test_a_step_is_journalled_with_all_that_the_receipt_says(connection: sqlite3.Connection) -> None:
-    receipt, _ = inbox.store(connection, a_message(), NOW)
+    receipt = inbox.store(connection, a_message(), NOW).receipt
     said = msgspec.structs.replace(receipt, target="dev:1", detail="busy", screen=("a", "b"))
     refused = inbox.advance(connection, said, Event.REFUSE, NOW + 1)
     assert refused == msgspec.structs.replace(said, state=State.REFUSED, time=NOW + 1)
@@ -142,7 +142,7 @@ def test_a_step_is_journalled_with_all_that_the_receipt_says(connection: sqlite3
 
 
 def test_an_illegal_event_changes_nothing_in_the_inbox(connection: sqlite3.Connection) -> None:
-    receipt, _ = inbox.store(connection, a_message(), NOW)
+    receipt = inbox.store(connection, a_message(), NOW).receipt
     with pytest.raises(IllegalEvent):
         inbox.advance(connection, receipt, Event.TAKE, NOW)
     assert inbox.find(connection, receipt.id) == receipt
@@ -150,21 +150,21 @@ def test_an_illegal_event_changes_nothing_in_the_inbox(connection: sqlite3.Conne
 
 def test_what_was_begun_is_found_again_with_its_state(connection: sqlite3.Connection) -> None:
     for number in (3, 1, 2):
-        receipt, _ = inbox.store(connection, a_message(number), NOW)
+        receipt = inbox.store(connection, a_message(number), NOW).receipt
         if number == 1:
             receipt = inbox.advance(connection, receipt, Event.PASTE, NOW)
         if number == 2:
             inbox.advance(connection, receipt, Event.DENY, NOW)
     found = inbox.unended(connection)
-    assert [(letter.message, letter.receipt.state) for letter in found] == [
+    assert [(message, stored.receipt.state) for message, stored in found] == [
         (a_message(3), State.STORED),
         (a_message(1), State.PASTING),
     ]
 
 
 def test_the_outbox_follows_a_message_of_this_host_for_this_host(connection: sqlite3.Connection) -> None:
-    receipt, new = inbox.accept_and_store(connection, a_message(), NOW)
-    assert new
+    receipt, _, is_new = inbox.accept_and_store(connection, a_message(), NOW)
+    assert is_new
     assert outbox.find(connection, receipt.id) == receipt
     for event in (Event.PASTE, Event.SEE, Event.TAKE):
         receipt = inbox.advance(connection, receipt, event, NOW)
@@ -194,7 +194,7 @@ def test_the_inbox_is_searched_by_pane_words_and_mark(connection: sqlite3.Connec
 
 def test_only_what_ended_long_ago_is_forgotten(connection: sqlite3.Connection) -> None:
     for number in (1, 2, 3):
-        receipt, _ = inbox.accept_and_store(connection, a_message(number), NOW)
+        receipt = inbox.accept_and_store(connection, a_message(number), NOW).receipt
         if number < 3:
             inbox.advance(connection, receipt, Event.REFUSE, NOW + number)
     assert retention.forget_messages(connection, NOW + 2) == 2
@@ -205,13 +205,13 @@ def test_only_what_ended_long_ago_is_forgotten(connection: sqlite3.Connection) -
 
 
 def test_a_step_in_turn_waits_for_older_messages_to_the_same_address(connection: sqlite3.Connection) -> None:
-    older, _ = inbox.store(connection, a_message(1), NOW)
+    older = inbox.store(connection, a_message(1), NOW).receipt
     inbox.store(connection, a_message(2, to=Address("hub-other")), NOW)
-    newer, _ = inbox.store(connection, a_message(3), NOW)
+    newer = inbox.store(connection, a_message(3), NOW).receipt
     with pytest.raises(inbox.OutOfTurn):
         inbox.advance(connection, newer, Event.PASTE, NOW, in_turn=True)
     assert inbox.find(connection, newer.id) == newer
-    assert [letter.message for letter in inbox.unended(connection, a_message(3))] == [a_message(1)]
+    assert [message for message, _ in inbox.unended(connection, a_message(3))] == [a_message(1)]
     inbox.advance(connection, older, Event.REFUSE, NOW)
     assert inbox.unended(connection, a_message(3)) == []
     assert inbox.advance(connection, newer, Event.PASTE, NOW, in_turn=True).state is State.PASTING
@@ -248,7 +248,7 @@ def test_an_epoch_is_never_given_twice(connection: sqlite3.Connection) -> None:
 
 
 def test_a_step_from_a_state_that_another_process_has_left_is_refused(connection: sqlite3.Connection) -> None:
-    stored, _ = inbox.store(connection, a_message(), NOW)
+    stored = inbox.store(connection, a_message(), NOW).receipt
     pasting = inbox.advance(connection, stored, Event.PASTE, NOW)
     with pytest.raises(IllegalEvent):
         inbox.advance(connection, stored, Event.PASTE, NOW)
