@@ -61,7 +61,10 @@ class Hosted(TyperCommand):
         host = ctx.params.pop("host")
         if not is_elsewhere(host):
             return super().invoke(ctx)
-        raise typer.Exit(perform(host, _typed(self, ctx), sys.stdout.buffer))
+        code = perform(host, _typed(self, ctx), sys.stdout.buffer)
+        if code:
+            typer.echo(f"{host} says so. A command that it names takes `--host {host}` here.", err=True)
+        raise typer.Exit(code)
 
 
 class HostedCommands(typer.Typer):

@@ -12,6 +12,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand
 
+from agentmesh.adapters.ipc import SHARED_ENVIRONMENT
 from agentmesh.cli.ask import ask_for, do
 from agentmesh.cli.far import HERE, HOST_HELP, HostedCommands, ask_there, attach_there, is_elsewhere
 from agentmesh.cli.help import examples
@@ -281,7 +282,8 @@ def _server(name: str, workspace: str = "") -> Iterator[None]:
         yield
         return
     tmux = ["tmux", "-u", "-S", place.socket]
-    environment = {variable: value for variable, value in os.environ.items() if variable != VARIABLE}
+    ours = {VARIABLE, *SHARED_ENVIRONMENT}  # they tell of who gives this command
+    environment = {variable: value for variable, value in os.environ.items() if variable not in ours}
     try:
         done = subprocess.run(
             [*tmux, "new-session", "-d", "-s", _HOLDER, "env", "cat"],

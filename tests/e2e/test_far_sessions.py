@@ -34,6 +34,9 @@ def test_a_session_of_another_host_lives_as_one_of_this_host_does(hub: Host, wor
     assert "welcome" not in done.stdout
     assert json.loads(worker.outside(folder).joinpath("arguments.json").read_text()) == arguments
     assert not list(worker.outside(".").rglob("hacked"))
+    known = worker.run("tmux", "show-environment", "-g").stdout
+    assert "PATH=" in known
+    assert "AGENT_NAME" not in known  # the name of who has begun it isn't the program's
     eventually(lambda: record(hub, "far", *WORKER)["conversation"], "its conversation is recorded")
     before = record(worker, "far")
     assert before == record(hub, "far", *WORKER)
@@ -58,7 +61,9 @@ def test_a_session_of_another_host_lives_as_one_of_this_host_does(hub: Host, wor
     peers.write_text("worker-1\n")
 
     assert "stopped by exit-command" in session(hub, "stop", "far", *WORKER).stdout
-    assert "is stopped" in session(hub, "stop", "far", *WORKER, code=1).stderr
+    refused = session(hub, "stop", "far", *WORKER, code=1).stderr
+    assert "is stopped" in refused
+    assert "takes `--host worker-1` here" in refused
     session(hub, "resume", "far", *WORKER)
     back = record(hub, "far", *WORKER)
     assert (back["status"], back["conversation"]) == ("running", before["conversation"])
