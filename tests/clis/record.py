@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.clis.person import Person
 from tests.clis.recipes import HOME, LOGIN, NOBODY, RECIPES, STRANGE, TRUST, WORK, Recipe
-from tests.clis.stage import SIZE, Stage
+from tests.clis.stage import SIZE, Stage, lone_stage
 
 FOLDER = Path(__file__).parents[1] / "screens"
 META = (
@@ -26,6 +26,8 @@ class State(NamedTuple):
     size: tuple[int, int] = SIZE
     folder: str = WORK
     home: str = HOME
+    unasked: bool = False
+    """Whether it is started so that it runs everything without asking."""
     first: str = ""
     """A pattern on the screen before the script begins, if it is not the program's idle box."""
 
@@ -36,6 +38,11 @@ def _steady(person: Person) -> None:
 
 def _half(person: Person) -> None:
     person.type("half a line")
+    person.steady()
+
+
+def _mode(person: Person) -> None:
+    person.press(person.recipe.mode_key)
     person.steady()
 
 
@@ -146,6 +153,10 @@ STATES = {
     "retrying": State(_said("please-be-overloaded")),
     "menu": State(_typed("/")),
     "completion": State(_typed("see @no")),
+    "mode": State(_mode),
+    "shell-mode": State(_typed("!")),
+    "unasked": State(_steady, unasked=True),
+    "unasked-half": State(_half, unasked=True),
     "narrow-idle": State(_steady, NARROW),
     "narrow-approval": State(_approval, NARROW),
     "narrow-half": State(_typed("half a line that is longer than this pane is wide, so that it wraps"), NARROW),
@@ -155,12 +166,17 @@ STATES = {
 def states_of(recipe: Recipe) -> dict[str, State]:
     panels = {f"panel-{panel.removeprefix('/')}": State(_typed(panel, "Enter")) for panel in recipe.panels}
     shown = STATES | panels
-    return {name: state for name, state in shown.items() if name not in recipe.lacks}
+    return {
+        name: state
+        for name, state in shown.items()
+        if name not in recipe.lacks and (recipe.unasked or not state.unasked)
+    }
 
 
 def record(stage: Stage, recipe: Recipe, name: str, state: State) -> None:
     """Bring a program into a state, and write what it shows."""
-    pane = stage.open(name, recipe, state.folder, state.size, state.home)
+    command = (*recipe.command, *(recipe.unasked if state.unasked else ()))
+    pane = stage.open(name, recipe._replace(command=command), state.folder, state.size, state.home)
     person = Person(stage, recipe, pane)
     person.shows(state.first or recipe.idle)
     person.steady()
@@ -176,7 +192,7 @@ def main(program: str, *wanted: str) -> None:
     recipe = RECIPES[program]
     states = states_of(recipe)
     for name in wanted or states:
-        with Stage() as stage:
+        with lone_stage() as stage:
             stage.outside(f"{WORK}/notes.md").write_text("Nothing.\n")
             try:
                 record(stage, recipe, name, states[name])

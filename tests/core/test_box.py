@@ -24,6 +24,7 @@ NO_BOX = "aider-busy-half"
 TYPED = {
     "half": ("hello wor", "half a line"),
     "busy-half": ("half a line",),
+    "unasked-half": ("half a line",),
     "narrow-half": ("half a line that is longer than this pane is wide, so that it wraps",),
     "multi": ("line one\nline two\nline thr", "line one\nline two thr"),
     "draft": ("human draft two", r"my draft \[from .* the schema has changed"),
@@ -99,7 +100,10 @@ def test_a_box_without_a_rule_it_has_is_not_there(name: str) -> None:
 def test_a_box_without_its_placeholder_is_not_known_to_be_empty(name: str) -> None:
     box = box_of(name)
     facts = recordings.load(name)
-    blank = retouched(facts, box_row(name), lambda row: row[: row.index(box.prompt[0]) + 1] + "\x1b[0m \x1b[7m \x1b[0m")
+    prompt = re.compile(rf"[{box.prompt}]")
+    blank = retouched(
+        facts, box_row(name), lambda row: prompt.split(row)[0] + box.prompt[0] + "\x1b[0m \x1b[7m \x1b[0m"
+    )
     assert read(blank, name).state is not BoxState.EMPTY
 
 

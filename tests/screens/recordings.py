@@ -15,14 +15,14 @@ FOLDER = Path(__file__).parent
 PROFILES = Path(__file__).parents[2] / "agentmesh" / "profiles"
 BOXED = ("claude", "codex", "copilot", "gemini", "qwen", "opencode", "aider")
 """The programs whose input box is described."""
-IDLE = frozenset({"idle", "after-submit", "after-long", "failed", "quoted-dialog", "narrow-idle"})
+IDLE = frozenset({"idle", "after-submit", "after-long", "failed", "quoted-dialog", "narrow-idle", "mode", "unasked"})
 WORKING = frozenset({"busy", "busy-queued", "retrying"})
 DRAFTS = frozenset(
-    {"half", "multi", "draft", "long10k-in-box", "busy-half", "narrow-half", "menu", "completion", "early-enter"}
-)
+    {"half", "busy-half", "narrow-half", "unasked-half", "multi", "draft", "long10k-in-box"}
+) | frozenset({"menu", "completion", "early-enter"})
 DIALOGS = frozenset({"approval", "ask", "trust", "narrow-approval", "panel-model"})
 PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permissions", "panel-settings"})
-OTHERS = frozenset({"starting", "login"})
+OTHERS = frozenset({"starting", "login", "shell-mode"})
 UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
 """What a program with an input box shows, by the part of a recording's name after the program's."""
 _CHOICE = re.compile(r"[❯›●┃] *\d\.|Allow once|\(Y\)es|enter accept|enter to select · esc")
