@@ -37,7 +37,7 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
 def stage(recipe: Recipe) -> Iterator[Stage]:
     if reason := stages.obstacle():
         pytest.skip(reason)
-    with Stage() as stage:
+    with stages.lone_stage() as stage:
         stage.furnish(recipe)
         stage.start_agent()
         yield stage

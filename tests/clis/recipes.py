@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tests.clis.model_server import PORT
+from tests.e2e import hosts
 
-HOME = "/home/user"
+HOME = str(hosts.HOME)
 WORK = f"{HOME}/work"
 """The folder that every program trusts."""
 STRANGE = f"{HOME}/strange"
@@ -46,6 +47,10 @@ class Recipe(NamedTuple):
     from_pypi: bool = False
     panels: tuple[str, ...] = ("/help",)
     """Commands that cover the input box with something."""
+    unasked: tuple[str, ...] = ()
+    """Arguments with which it runs everything without asking."""
+    mode_key: str = "BTab"
+    """The key that switches to the next of its modes: to plan only, to accept edits …"""
     lacks: tuple[str, ...] = ()
     """Names of screens that it never shows."""
     adds: str = ""
@@ -65,6 +70,7 @@ RECIPES = {
             idle=r"(?m)^❯",
             asks=r"Do you want to\s+proceed",
             panels=("/help", "/config", "/permissions"),
+            unasked=("--allowedTools", "Bash"),
             environment={
                 "ANTHROPIC_BASE_URL": _SERVER,
                 "ANTHROPIC_API_KEY": _KEY,
@@ -96,6 +102,7 @@ RECIPES = {
             idle=r"(?m)^  mock default",
             asks=r"Yes, proceed",
             panels=("/model", "/permissions"),
+            unasked=("--ask-for-approval", "never", "--sandbox", "danger-full-access"),
             lacks=("trust",),
             environment={"MOCK_KEY": "dummy"},
             files={
@@ -123,6 +130,7 @@ trust_level = "trusted"
             idle="Type your message",
             asks=r"Allow\s+once",
             panels=("/settings", "/model"),
+            unasked=("--yolo",),
             lacks=("login", "ask"),
             environment={"GEMINI_API_KEY": "dummy", "GOOGLE_GEMINI_BASE_URL": _SERVER},
             files={
@@ -146,6 +154,7 @@ trust_level = "trusted"
             idle="Ask anything",
             asks=r"Permission\s+required",
             panels=("/help", "/models"),
+            mode_key="Tab",
             lacks=("trust", "login"),
             environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
             files={
@@ -174,6 +183,7 @@ trust_level = "trusted"
             idle=r"(?m)^❯",
             asks=r"to\s+navigate",
             panels=("/help", "/model"),
+            unasked=("--allow-all-tools",),
             lacks=("login",),
             adds=r"<current_datetime>.*?</current_datetime>\s*",
             environment={
@@ -193,6 +203,7 @@ trust_level = "trusted"
             idle="Type your message",
             asks=r"allow\s+once",
             panels=("/help", "/settings"),
+            unasked=("--yolo",),
             lacks=("ask",),
             stranger_has_key=False,
             environment={"OPENAI_API_KEY": "dummy", "OPENAI_BASE_URL": f"{_SERVER}/v1", "OPENAI_MODEL": "mock"},
@@ -234,7 +245,7 @@ trust_level = "trusted"
                 ".aider/caches/model_prices_and_context_window.json": '{"mock": {}}',
             },
             from_pypi=True,
-            lacks=("ask", "trust", "login", "completion"),
+            lacks=("ask", "trust", "login", "completion", "mode", "shell-mode"),
             adds=r"(?s)\s*# \*SEARCH/REPLACE block\* Rules:.*",
             has_tools=False,
         ),

@@ -1,7 +1,6 @@
-"""A host whose panes hold real agent CLIs: a home, processes and a network of its own, where only the mock answers.
+"""A host whose panes hold real agent CLIs, which reach no other network than that of the hosts: there the mock answers.
 
-Needs Linux and root. It reads the machine's files and writes nowhere but in its private folders, which go when it goes,
-as does every process in it: some CLIs leave children behind.
+Some CLIs leave children behind; they end with the host.
 """
 
 import json
@@ -10,22 +9,21 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from tests.clis import install
 from tests.clis.recipes import HOME, NOBODY, STRANGE, WORK, Recipe
-from tests.e2e.namespaces import SYSTEM_PATH, Namespaces, Program, covered
+from tests.e2e import hosts
+from tests.e2e.hosts import Host, Network
+from tests.e2e.namespaces import SYSTEM_PATH, Program
 from tests.eventually import eventually
 
 START_SECONDS = 90.0
 """More than the slowest program takes on a busy machine."""
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_PRIVATE = {Path("/home"): "755", Path("/tmp"): "1777", Path("/run"): "755", Path("/dev/shm"): "1777"}  # noqa: S108
 _SERVED = "/run/model"
 SIZE = (120, 40)
 """Columns and rows of a pane."""
@@ -41,65 +39,32 @@ class Request(NamedTuple):
 
 
 class Stage:
-    """Everything lives from `with` to its end. Paths are those inside."""
+    """What the CLIs of a host need: the model server, and folders to work in."""
 
-    def __init__(self) -> None:
-        self.environment = {
-            "HOME": HOME,
-            "USER": "root",
-            "SHELL": "/bin/bash",
-            "PATH": f"{sys.prefix}/bin:{SYSTEM_PATH}",
-            "LANG": "C.UTF-8",
-            "TERM": "xterm-256color",
-        }
+    def __init__(self, host: Host) -> None:
+        self.host = host
         self._programs: list[Program] = []
         self._requests: list[Request] = []
         self._read = 0
-
-    def __enter__(self) -> Self:
-        with ExitStack() as life:
-            self._logs = Path(life.enter_context(tempfile.TemporaryDirectory(prefix="stage-")))
-            life.callback(self._reap)
-            self._namespaces = life.enter_context(closing(Namespaces(["mount", "uts", "net", "pid"], _preparation())))
-            self.start(sys.executable, "-m", "tests.clis.model_server", _SERVED, cwd=_CHECKOUT)
-            eventually(lambda: "ready" in self.logs(), "the model server listens", self.logs)
-            self.tmux("new-session", "-d", "-s", "dev", "-n", "first", "exec cat")
-            self.tmux("set-option", "-g", "remain-on-exit", "on")
-            self._life = life.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._life.close()
-
-    def start(self, *argv: str | Path, cwd: Path | str = HOME) -> None:
-        """Start a program that lives as long as the stage."""
-        log = self._logs / f"{len(self._programs)}-{Path(argv[0]).name}.log"
-        self._programs.append(Program(self._command(argv, cwd), environment=self.environment, output=log))
+        for folder in (_SERVED, WORK, STRANGE, NOBODY):
+            self.outside(folder).mkdir()
+        self._start(sys.executable, "-m", "tests.clis.model_server", _SERVED, cwd=_CHECKOUT)
+        eventually(lambda: "ready" in self.logs(), "the model server listens", self.logs)
 
     def start_agent(self) -> None:
-        """Run the agent of this host, `solo`, and return when it answers."""
-        self.outside(f"{HOME}/.agents").mkdir(mode=0o700)
-        self.outside(f"{HOME}/.agents/self.conf").write_text("solo\n")
-        self.start("agentmesh", "run")
+        """Run the host's agent, and return when it answers."""
+        self.outside(".agents").mkdir(mode=0o700)
+        self.outside(".agents/self.conf").write_text(f"{self.host.name}\n")
+        self._start("agentmesh", "run")
         eventually(lambda: self.run("agentmesh", "status").returncode == 0, "the agent answers", self.logs)
 
     def logs(self) -> str:
         """Return what the programs have written."""
-        return "\n".join(log.read_text() for log in sorted(self._logs.iterdir()))
+        return "\n".join(program.output.read_text() for program in self._programs)
 
     def run(self, *argv: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            self._command(argv, HOME),
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        """Run a command to its end, whatever that is."""
+        return self.host.run(*argv, check=False, stdin=stdin, timeout=100)
 
     def tmux(self, *command: str) -> str:
         """Run one tmux command and return what it says."""
@@ -128,6 +93,20 @@ class Stage:
                 if not path.exists():
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text)
+
+    def provide(self, recipe: Recipe) -> None:
+        """Make a CLI a command of this host, for every shell and program that is started from now on."""
+        self.furnish(recipe)
+        commands = f"{HOME}/.local/bin"
+        launcher = self.outside(f"{commands}/{recipe.name}")
+        launcher.parent.mkdir(parents=True, exist_ok=True)
+        settings = [f"{name}={value}" for name, value in recipe.environment.items()]
+        launcher.write_text(f'#!/bin/sh\nexec {shlex.join(["env", *settings, *install.program(recipe)])} "$@"\n')
+        launcher.chmod(0o755)
+        if not self.host.environment["PATH"].startswith(commands):
+            self.host.environment["PATH"] = f"{commands}:{install.node()}:{self.host.environment['PATH']}"
+            with self.outside(".profile").open("a") as profile:
+                profile.write(f"PATH={shlex.quote(self.host.environment['PATH'])}\n")
 
     def command_line(self, recipe: Recipe, home: str = HOME) -> str:
         """Return the shell command that starts a CLI with an environment of its own."""
@@ -177,41 +156,29 @@ class Stage:
         self.outside(f"{_SERVED}/follow").touch()
 
     def outside(self, path: str) -> Path:
-        """Return the path by which the test itself reads and writes a file of the stage."""
-        return self._namespaces.outside(Path(path))
+        """Return the path by which the test itself reads and writes a file of the host."""
+        return self.host.outside(path)
 
-    def _command(self, argv: tuple[str | Path, ...], cwd: Path | str) -> list[str]:
-        return self._namespaces.command([str(word) for word in argv], self.outside(str(cwd)))
-
-    def _reap(self) -> None:
-        for program in self._programs:
-            program.wait()
+    def _start(self, *argv: str | Path, cwd: Path | str = "") -> None:
+        self._programs.append(self.host.start(*argv, cwd=cwd))
 
 
 def obstacle() -> str | None:
     """Return the reason why there can be no stage on this machine, or None."""
-    missing = [name for name in ("unshare", "nsenter", "mount", "ip", "tmux") if not shutil.which(name)]
-    if sys.platform != "linux" or missing:
-        return f"Real CLIs are run in namespaces: they need Linux and {', '.join(missing)}."
-    try:
-        Namespaces(["mount", "uts", "net", "pid"], _preparation()).close()
-    except OSError as error:
-        return f"Real CLIs are run in namespaces, which can't be made here: {error}"
-    return None
+    return hosts.obstacle() or (None if shutil.which("tmux") else "Real CLIs run in tmux.")
 
 
-def _preparation() -> Iterator[str]:
-    """Yield the shell lines that make fresh namespaces a stage."""
+def network() -> Network:
+    """Return a network whose hosts can run the CLIs."""
     install.CACHE.mkdir(parents=True, exist_ok=True)
-    visible = {_CHECKOUT, Path(sys.prefix), Path(sys.base_prefix), install.CACHE}
-    folders = dict(_PRIVATE)
-    if Path("/home") not in Path.home().parents:
-        folders[Path.home()] = "700"
-    for folder, mode in folders.items():
-        yield from covered(folder, mode, sorted(visible))
-    yield f"mkdir -p {_SERVED} {WORK} {STRANGE} {NOBODY}"
-    yield "mount -n -t devpts -o newinstance,mode=620,ptmxmode=666 private /dev/pts"
-    yield "mount -n -t proc private /proc"
-    yield "echo host >/proc/sys/kernel/hostname"
-    yield "ip link set lo up"
-    yield "mount -n -o remount,bind,ro /"
+    return Network([install.CACHE])
+
+
+@contextmanager
+def lone_stage() -> Iterator[Stage]:
+    """Yield the stage of a host, `solo`, that is alone, with a tmux server in which panes stay when programs end."""
+    with network() as alone:
+        stage = Stage(alone.add_host("solo"))
+        stage.tmux("new-session", "-d", "-s", "dev", "-n", "first", "exec cat")
+        stage.tmux("set-option", "-g", "remain-on-exit", "on")
+        yield stage

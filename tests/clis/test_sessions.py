@@ -2,20 +2,16 @@
 
 import json
 import re
-import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clis import install
 from tests.clis import stage as stages
 from tests.clis.conftest import IN_EVERY_RUN
 from tests.clis.recipes import HOME, RECIPES, WORK
 from tests.clis.stage import Stage
-from tests.e2e.namespaces import SYSTEM_PATH
 from tests.eventually import eventually
 
 pytestmark = [pytest.mark.clis, pytest.mark.timeout(600)]
@@ -37,20 +33,12 @@ def program(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def stage(program: str) -> Iterator[Stage]:
-    """Yield a host whose tmux server has what the program wants in its environment, as a person's would."""
+    """Yield a host on which the program is a command."""
     if reason := stages.obstacle():
         pytest.skip(reason)
-    recipe = RECIPES[program]
-    with Stage() as stage:
-        stage.furnish(recipe)
+    with stages.lone_stage() as stage:
+        stage.provide(RECIPES[program])
         stage.start_agent()
-        for name, value in recipe.environment.items():
-            stage.tmux("set-environment", "-g", name, value)
-        launcher = stage.outside(f"{HOME}/bin/{program}")
-        launcher.parent.mkdir()
-        launcher.write_text(f'#!/bin/sh\nexec {shlex.join(install.program(recipe))} "$@"\n')
-        launcher.chmod(0o755)
-        stage.environment["PATH"] = f"{sys.prefix}/bin:{HOME}/bin:{install.node()}:{SYSTEM_PATH}"
         yield stage
 
 

@@ -29,19 +29,18 @@ class Pair(NamedTuple):
     codex: Correspondent
 
 
-def trusted(recipe: Recipe, *arguments: str) -> Recipe:
+def trusted(recipe: Recipe) -> Recipe:
     """Return a recipe with which a program runs any command without asking, and finds ours."""
     path = f"{HOME}/.agents/bin:{install.node()}:{SYSTEM_PATH}"
-    return recipe._replace(command=(*recipe.command, *arguments), environment={**recipe.environment, "PATH": path})
+    return recipe._replace(command=(*recipe.command, *recipe.unasked), environment={**recipe.environment, "PATH": path})
 
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     if reason := stages.obstacle():
         pytest.skip(reason)
-    claude = trusted(RECIPES["claude"], "--allowedTools", "Bash")
-    codex = trusted(RECIPES["codex"], "--ask-for-approval", "never", "--sandbox", "danger-full-access")
-    with Stage() as stage:
+    claude, codex = trusted(RECIPES["claude"]), trusted(RECIPES["codex"])
+    with stages.lone_stage() as stage:
         stage.start_agent()
         # Codex runs a login shell, which sets PATH anew.
         stage.outside(f"{HOME}/.profile").write_text("PATH=$HOME/.agents/bin:$PATH\n")

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,8 @@ from tests.e2e.namespaces import PATIENCE, SYSTEM_PATH, Namespaces, Program, cov
 _CABLE = Path(__file__).with_name("cable.py")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _USER = pwd.getpwuid(os.getuid())
-_HOME = Path(_USER.pw_dir)
+HOME = Path(_USER.pw_dir)
+"""The home on each host, which is empty at first: where the machine's own is."""
 _PATH = f"{sys.prefix}/bin:{SYSTEM_PATH}"
 _SUBNET = ipaddress.ip_network("192.0.2.0/24")  # for documentation (RFC 5737): nobody's
 
@@ -35,7 +36,7 @@ _SSHD = shutil.which("sshd", path=_PATH) or "/usr/sbin/sshd"  # it insists on be
 _SSHD_CONFIG = Path("/run/sshd_config")
 _HOST_KEY = Path("/run/ssh_host_ed25519_key")
 
-_PRIVATE = {_HOME: "700", Path("/tmp"): "1777", Path("/run"): "755", Path("/dev/shm"): "1777"}  # noqa: S108
+_PRIVATE = {HOME: "700", Path("/tmp"): "1777", Path("/run"): "755", Path("/dev/shm"): "1777"}  # noqa: S108
 _KINDS = ["mount", "uts", "net", "pid"]
 _PROGRAMS = ["unshare", "nsenter", "mount", "ip", "ssh", "ssh-keygen", "sshd"]
 _TRIAL = ["ip link add name switch type bridge", "ip link add name port type veth", "mount -n -t tmpfs trial /tmp"]
@@ -70,13 +71,13 @@ def obstacle() -> str | None:
 class Host:
     """A host of a `Network`, which makes and ends it. Paths are those inside, relative ones start at its home."""
 
-    def __init__(self, name: str, number: int, logs: Path) -> None:
+    def __init__(self, name: str, number: int, logs: Path, visible: Collection[Path] = ()) -> None:
         self.name = name
         self.number = number
         self.address = str(_SUBNET[number])
-        self.home = _HOME
+        self.home = HOME
         self.environment = {
-            "HOME": str(_HOME),
+            "HOME": str(HOME),
             "USER": _USER.pw_name,
             "LOGNAME": _USER.pw_name,
             "SHELL": "/bin/bash",
@@ -88,7 +89,7 @@ class Host:
         self._log_numbers = itertools.count(1)
         self._programs: list[Program] = []
         self._sshd: Program | None = None
-        self.namespaces = Namespaces(_KINDS, _preparation(name))
+        self.namespaces = Namespaces(_KINDS, _preparation(name, visible))
 
     def run(
         self,
@@ -219,8 +220,10 @@ class Network:
     The end of the `with` ends every process in every host, and nothing of them remains.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, visible: Collection[Path] = ()) -> None:
+        """Have hosts that also see these folders of the machine, which they can't write to."""
         self.hosts: dict[str, Host] = {}
+        self._visible = visible
         self._cables: dict[str, subprocess.Popen[str]] = {}
 
     def __enter__(self) -> Self:
@@ -241,7 +244,7 @@ class Network:
         """Make a host, and return when its sshd listens and all hosts have met."""
         logs = self._logs / name
         logs.mkdir()
-        host = self._life.enter_context(closing(Host(name, len(self.hosts) + 1, logs)))
+        host = self._life.enter_context(closing(Host(name, len(self.hosts) + 1, logs, self._visible)))
         _ip(
             self._switch,
             f"link add name {_port(host)} type veth peer name eth0 netns {host.namespaces.pid}",
@@ -320,20 +323,20 @@ def _port(host: Host) -> str:
     return f"port-{host.number}"
 
 
-def _visible() -> list[Path]:
+def _needed() -> set[Path]:
     """Return what stays visible in its place: the checkout, the virtual environment, and the Python it leads to."""
     folders = {_CHECKOUT, Path(sys.prefix), Path(sys.base_prefix)}
     executable = Path(sys.executable)
     while executable.is_symlink():
         executable = executable.parent / executable.readlink()
         folders.add(executable.parent.parent)
-    return sorted(folders)
+    return folders
 
 
-def _preparation(name: str) -> Iterator[str]:
+def _preparation(name: str, visible: Collection[Path]) -> Iterator[str]:
     """Yield the shell lines that make fresh namespaces a host."""
     for folder, mode in _PRIVATE.items():
-        yield from covered(folder, mode, _visible())
+        yield from covered(folder, mode, sorted({*_needed(), *visible}))
     # Without PAM, sshd turns away a user whose password is locked with "!", as root's often is.
     yield f"(umask 077; echo {shlex.quote(f'{_USER.pw_name}:*:::::::')} >/run/shadow)"
     yield "mount -n --bind /run/shadow /etc/shadow"
