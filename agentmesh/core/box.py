@@ -16,7 +16,8 @@ from agentmesh.core.text import squash
 _RULE = re.compile(r"\s*[╭╰┌└╻╹]?[─━═▀▄_]{10,}.*")
 _OPTION = re.compile(r"^\W*?[❯›●>▶→◉]\s*\d+[.)]\s")
 """A caret before a numbered choice."""
-_NUMBERED = re.compile(r"^\W*\d+[.)]\s")
+_CHOICE = re.compile(r"^\W*\d+[.)]\s|^\s*[❯›]\s+\S")
+"""A choice, or a caret before one."""
 _KEYS = re.compile(
     r"\besc(?:ape)? (?:to )?(?:cancel|dismiss|go back|exit|reject|close)"
     r"|\benter (?:to )?(?:accept|select|confirm|submit|continue|view)|↑/?↓.*\b(?:navigate|select)"
@@ -188,6 +189,8 @@ def _cursor(rows: list[Row], facts: PaneFacts, place: _Place, box: Box) -> tuple
             return (facts.cursor_x, facts.cursor_y) if facts.cursor_visible else None
         case "hidden":
             return None if facts.cursor_visible else (facts.cursor_x, facts.cursor_y)
+        case "drawn" if facts.cursor_visible:
+            return facts.cursor_x, facts.cursor_y
         case "drawn":
             drawn = (
                 (column, number)
@@ -195,7 +198,7 @@ def _cursor(rows: list[Row], facts: PaneFacts, place: _Place, box: Box) -> tuple
                 for column, cell in enumerate(rows[number])
                 if cell.style.reverse
             )
-            return None if facts.cursor_visible else next(drawn, None)
+            return next(drawn, None)
 
 
 def _typed(row: Row, number: int, cursor: tuple[int, int] | None, place: _Place, box: Box) -> str:
@@ -241,7 +244,7 @@ def _without_box(texts: list[str], box: Box) -> BoxState:
 
 def _asks(texts: list[str]) -> bool:
     """Tell whether rows below a box hold a choice."""
-    return any(_NUMBERED.search(text) or _KEYS.search(text) for text in texts)
+    return any(_CHOICE.search(text) or _KEYS.search(text) for text in texts)
 
 
 def fits(text: str, box: Box) -> bool:

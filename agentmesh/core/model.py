@@ -264,7 +264,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     and at its bottom."""
     cursor: Literal["shown", "hidden", "drawn"] = "shown"
     """What the terminal's cursor does while the program takes input: it is shown; it is hidden, but in its place; it
-    is hidden and anywhere, and the program draws one as a reversed cell."""
+    is hidden and anywhere, and the program draws one as a reversed cell, until a newer version shows it."""
     placeholder: tuple[str, ...] = ()
     """Styles of text that stands in an empty box."""
     always_placeholder: bool = False

@@ -18,8 +18,8 @@ from tests.screens import recordings
 
 _PATIENCE = 60.0
 _TAG = r"\[from \S+ @ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] "
-_CLOCK = re.compile(r" *\b\d+s\b")
-"""How long a program has been at something: it changes by itself."""
+_MOVING = re.compile(r"(?m) *\b\d+s\b|^[● ] ")
+"""How long a program has been at something, and the bullet that blinks meanwhile: they change by themselves."""
 _NUMBERS = itertools.count(1)
 
 
@@ -112,10 +112,10 @@ class Correspondent(Person):
 
     def is_turned_away(self, text: str, *options: str) -> Sent:
         """Send a message that must be refused and leave the pane as it is."""
-        before = _CLOCK.sub("", self.steady())
+        before = _MOVING.sub("", self.steady())
         sent = self.send(text, *options)
         assert sent.is_refused, f"{sent}\n{self.stage.screen(self.pane)}"
-        after = _CLOCK.sub("", self.steady())
+        after = _MOVING.sub("", self.steady())
         assert after == before, f"before:\n{before}\nafter:\n{after}"
         assert not self.is_known(sent)
         return sent

@@ -65,9 +65,10 @@ RECIPES = {
         Recipe(
             name="claude",
             package="@anthropic-ai/claude-code",
-            version="2.1.197",
-            command=("claude",),
+            version="2.1.330",
+            command=("claude", "--permission-mode", "default"),
             idle=r"(?m)^❯",
+            adds=r"\s*</?pasted_content[^>]*>\s*",
             asks=r"Do you want to\s+proceed",
             panels=("/help", "/config", "/permissions"),
             unasked=("--allowedTools", "Bash"),
@@ -198,7 +199,7 @@ trust_level = "trusted"
         Recipe(
             name="qwen",
             package="@qwen-code/qwen-code",
-            version="0.15.10",
+            version="0.24.4",
             command=("qwen",),
             idle="Type your message",
             asks=r"allow\s+once",

@@ -74,7 +74,7 @@ def seen(pair: Pair) -> str:
 def test_one_hands_a_task_to_the_other_who_claims_it_reports_on_it_and_completes_it(pair: Pair) -> None:
     stage = pair.stage
     # What is submitted is echoed to standard error: a model that does all it is told would do it itself.
-    tell(pair.claude, f"agentmesh job submit solo:{pair.codex.pane} --brief 'count the tests' --wait 2>/dev/null")
+    tell(pair.claude, f"agentmesh job submit solo:{pair.codex.pane} --brief 'count tests' --wait 2>/dev/null >answer")
 
     def state() -> str:
         jobs = ask(stage, "job", "list", "--all")
@@ -93,7 +93,8 @@ def test_one_hands_a_task_to_the_other_who_claims_it_reports_on_it_and_completes
     assert job["worker"].startswith("solo-codex-")
     assert job["submitter"].startswith("solo-claude-")
     assert "5 events" in stage.run("agentmesh", "job", "verify", job["id"]).stdout
-    pair.claude.shows("completed: as you asked")
+    answer = stage.outside(f"{WORK}/answer")
+    eventually(lambda: "completed: as you asked" in answer.read_text(), "its submitter is told", answer.read_text)
 
 
 def test_what_the_reviewer_does_not_pass_the_worker_mends_until_it_is_passed(pair: Pair) -> None:

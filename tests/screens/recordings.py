@@ -25,7 +25,7 @@ PANELS = frozenset({"panel-config", "panel-models", "panel-help", "panel-permiss
 OTHERS = frozenset({"starting", "login", "shell-mode"})
 UNSAFE = DRAFTS | DIALOGS | PANELS | OTHERS
 """What a program with an input box shows, by the part of a recording's name after the program's."""
-_CHOICE = re.compile(r"[❯›●┃] *\d\.|Allow once|\(Y\)es|enter accept|enter to select · esc")
+_CHOICE = re.compile(r"[❯›●┃] *\d\.|❯ No, exit|Allow once|\(Y\)es|enter accept|enter to select · esc")
 _PRINTED = {"aider-panel-help": "aider-after-submit"}
 """Recordings of what is no panel there: aider prints its help into the conversation."""
 READING_LINES = frozenset({"input-idle"})
@@ -33,13 +33,14 @@ READING_LINES = frozenset({"input-idle"})
 
 
 def program_of(name: str) -> str:
-    return name.partition("-")[0]
+    """Return the program of a recording, whatever its version."""
+    return name.partition("-")[0].partition("@")[0]
 
 
 def state_of(name: str) -> str:
     """Return what a recording of a program with a known box shows; empty for another program's."""
-    program, _, state = _PRINTED.get(name, name).partition("-")
-    return state if program in BOXED else ""
+    name = _PRINTED.get(name, name)
+    return name.partition("-")[2] if program_of(name) in BOXED else ""
 
 
 def options(dialog: PaneFacts) -> int:
