@@ -151,6 +151,7 @@ def test_a_conversation_is_removed_when_that_is_confirmed_and_a_resume_begins_an
     elsewhere = file.with_name("elsewhere.jsonl")
     elsewhere.symlink_to(file)
     assert "Say --yes" in session(host, "stop", "secret", "--purge", code=1).stderr
+    assert "--yes goes with --purge" in session(host, "stop", "secret", "--yes", code=1).stderr
     assert status(host, "secret")["alive"]
     for answer, left in (("n", [elsewhere, file, other]), ("y", [elsewhere, other])):
         pane = host.tmux.new_window("asked", "sh")
