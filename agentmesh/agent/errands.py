@@ -10,7 +10,7 @@ from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.jobs import Jobs
 from agentmesh.agent.log import log
 from agentmesh.agent.reports import Reports
-from agentmesh.agent.tasks import Tasks
+from agentmesh.agent.tasks import Tasks, first_of
 from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.errand import Seen, Step, Submission, Watch
 from agentmesh.core.event import EventType, home_of, is_job_id
@@ -63,8 +63,8 @@ class Errands:
             case ["report", text]:
                 return await self._report(msgspec.json.decode(text, type=Step), request, answer)
             case ["watch", text]:
-                seen = await self.watch(msgspec.json.decode(text, type=Watch))
-                await answer.write_output(as_json(seen))
+                if seen := await first_of(self.watch(msgspec.json.decode(text, type=Watch)), answer.gone()):
+                    await answer.write_output(as_json(seen))
             case ["list", which]:
                 await answer.write_output(as_json(await self._jobs.listed(ended=which == "all")))
             case ["verify", identifier]:

@@ -1,5 +1,7 @@
 """What this host's commands ask about the life of sessions: who watches, reports, closes, captures and purges."""
 
+import asyncio
+
 import msgspec
 
 from agentmesh.adapters.ipc import Request
@@ -51,7 +53,11 @@ class SessionLife:
             case ["capture", name, count]:
                 await answer.write_output(as_json(await self._capture.snapshot(name, int(count))))
             case ["news", text]:
-                news = await self._watch.news(msgspec.json.decode(text, type=NewsRequest))
+                gone = asyncio.ensure_future(answer.gone())
+                try:
+                    news = await self._watch.news(msgspec.json.decode(text, type=NewsRequest), gone)
+                finally:
+                    gone.cancel()
                 await answer.write_output(as_json(news))
             case _:
                 reason = "This agent doesn't know that command; is it older?"

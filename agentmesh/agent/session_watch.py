@@ -15,6 +15,7 @@ from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.session_book import SessionBook, now
 from agentmesh.agent.session_eyes import SessionEyes
 from agentmesh.agent.session_recovery import SessionRecovery
+from agentmesh.agent.tasks import first_of
 from agentmesh.core.agent_session import AgentSession, signature
 from agentmesh.core.drift import Drift, DriftClass, drifts
 from agentmesh.core.session_request import News, NewsRequest
@@ -69,10 +70,11 @@ class SessionWatch:
         ]
         return found if dry_run else await self._apply(found, set(DriftClass))
 
-    async def news(self, wanted: NewsRequest) -> News:
+    async def news(self, wanted: NewsRequest, gone: asyncio.Future[None]) -> News:
         """Compare all, and put the records right; return what was, by whomever, since the last question.
 
-        Where nothing was, it is compared again whenever tmux changes, until the asker's patience is over.
+        Where nothing was, it is compared again whenever tmux changes, until the asker's patience is over, or he is
+        ``gone``.
         """
         start = 0 if wanted.run else self._count
         beyond = wanted.beyond if wanted.run == self._run else start
@@ -81,12 +83,11 @@ class SessionWatch:
             stirred = self._stirred
             await self.reconcile(dry_run=False)
             left = deadline - time.monotonic()
-            if self._count > beyond or left <= 0:
+            if self._count > beyond or left <= 0 or gone.done():
                 break
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await stirred.wait()
-                    await asyncio.sleep(PAUSE_SECONDS)
+                    await first_of(_calmed(stirred), asyncio.shield(gone))
         news = tuple(self._told)[-(self._count - beyond) :] if self._count > beyond else ()
         running = sum(session.status == "running" for session in self._book.open)
         return News(run=self._run, beyond=self._count, running=running, drifts=news)
@@ -177,3 +178,9 @@ class SessionWatch:
         if not is_adopted:
             log.info("session is registered meanwhile", session=drift.session)
         return is_adopted
+
+
+async def _calmed(stirred: asyncio.Event) -> None:
+    """Wait until something was heard, and a moment more."""
+    await stirred.wait()
+    await asyncio.sleep(PAUSE_SECONDS)

@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from agentmesh.config import Paths
+from agentmesh.core.errand import Watch
+from agentmesh.core.session_request import NewsRequest
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
 from tests.mesh.sessions import furnish, session, status
 
 pytestmark = pytest.mark.tmux
+ASK = "import asyncio, pathlib, sys; from agentmesh.adapters import ipc; path, *words = sys.argv[1:]"
+ASK = f"{ASK}; asyncio.run(ipc.ask(pathlib.Path(path), *words))"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,16 @@ def create(host: LocalHost, name: str) -> str:
 
 def lifecycle(host: LocalHost, name: str) -> str:
     return str(status(host, name)["lifecycle"])
+
+
+def encoded(question: Watch | NewsRequest) -> str:
+    return msgspec.json.encode(question).decode()
+
+
+def asking(host: LocalHost) -> int:
+    """Return how many commands the agent serves: /proc/net/unix has a line for each, and one for who listens."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(f" {Paths(host.agents).socket}") for line in lines) - 1
 
 
 def conversations(host: LocalHost, name: str) -> list[Path]:
@@ -141,6 +157,22 @@ def test_a_monitor_ends_when_it_was_told_to(host: LocalHost) -> None:
     over = session(host, "monitor", "--idle-timeout", "0", "--timeout", "1").stdout
     assert json.loads(over.splitlines()[-1])["reason"] == "timeout"
     assert "none do" in session(host, "monitor", "--subscribe", "solo-none", code=2).stderr
+
+
+def test_the_agent_works_on_for_nobody_who_has_gone(host: LocalHost) -> None:
+    job = host.run("agentmesh", "job", "submit", "solo-dev-first", "--brief", "x").stdout.split()[0]
+    watch = Watch(job=job, beyond=9, patience=600)
+    for words in (("session", "news", encoded(NewsRequest(patience=600))), ("job", "watch", encoded(watch))):
+        eventually(lambda: asking(host) == 0, "nobody asks")
+        waiting = subprocess.Popen([sys.executable, "-c", ASK, str(Paths(host.agents).socket), *words])
+        try:
+            eventually(lambda: asking(host) == 1, "it is asked")
+            session(host, "reconcile", "--once")
+            assert waiting.poll() is None
+        finally:
+            waiting.kill()
+            waiting.wait()
+        eventually(lambda: asking(host) == 0, "the agent asks on for nobody", lambda: host.log)
 
 
 def test_a_conversation_is_removed_when_that_is_confirmed_and_a_resume_begins_anew(host: LocalHost) -> None:
