@@ -152,7 +152,7 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
                 sessions,
                 session_watch,
                 SessionPurge(sessions, session_eyes),
-                SessionClose(sessions, session_eyes, session_stop, directory, errands, workers),
+                SessionClose(sessions, session_eyes, session_stop, directory, errands),
                 SessionCapture(sessions, session_eyes),
             ),
             scanner,

@@ -10,11 +10,10 @@ from agentmesh.agent.errands import Errands
 from agentmesh.agent.session_book import SessionBook, now
 from agentmesh.agent.session_eyes import SessionEyes
 from agentmesh.agent.session_stop import SessionStop
-from agentmesh.agent.workers import Workers
 from agentmesh.core.agent_session import AgentSession, Status, Step, after
 from agentmesh.core.errand import Watch
 from agentmesh.core.job import is_end
-from agentmesh.core.model import Pane
+from agentmesh.core.model import Pane, UnixTime
 from agentmesh.core.session_request import Ending
 from agentmesh.errors import (
     AgentmeshError,
@@ -37,14 +36,12 @@ class SessionClose:
         stop: SessionStop,
         directory: Directory,
         errands: Errands,
-        workers: Workers,
     ) -> None:
         self._book = book
         self._eyes = eyes
         self._stop = stop
         self._directory = directory
         self._errands = errands
-        self._workers = workers
         errands.on_completed = self.note_completed
 
     async def take_report(self, request: Request) -> AgentSession:
@@ -55,9 +52,12 @@ class SessionClose:
             raise NotInSession
         return await self._note(session)
 
-    async def note_completed(self, pane: Pane | None) -> None:
-        """Record that the worker in a pane has completed a job, as that job's home accepts it."""
-        if session := self._session_in(pane):
+    async def note_completed(self, pane: Pane | None, moment: UnixTime) -> None:
+        """Record that the worker in a pane has completed a job, as that job's home accepts it.
+
+        What it has said before it was brought back is no report of what it does now.
+        """
+        if (session := self._session_in(pane)) and session.begun < moment + 1:
             with suppress(UnknownSession):  # it is archived meanwhile
                 await self._note(session)
 
@@ -95,7 +95,8 @@ class SessionClose:
         missing = []
         if not session.reported:
             missing.append("its report has not come (it says `agentmesh session ready-to-close`, or completes its job)")
-        missing += filter(None, [await self._open(job) for job in self._workers.jobs_of(self._addresses(session))])
+        jobs = await self._errands.unended_jobs(self._addresses(session))
+        missing += filter(None, [await self._open(job) for job in jobs])
         _, words = self._eyes.profile(session.program)
         others = [each for each in self._book.open if each.name != session.name]
         if words.conversations and not await self._eyes.conversation(session, others):
