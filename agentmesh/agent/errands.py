@@ -10,6 +10,7 @@ from agentmesh.adapters.ipc import Request
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.jobs import Jobs
 from agentmesh.agent.log import log
+from agentmesh.agent.overhearing import Overhearing
 from agentmesh.agent.reports import LAST_WORDS, Reports
 from agentmesh.agent.tasks import Tasks, first_of
 from agentmesh.core.delivery import EXIT_CODES, State
@@ -41,10 +42,13 @@ MOST_WAITING = 256
 class Errands:
     """Decides nothing itself: it brings questions and reports to the home of the job, and the answers back."""
 
-    def __init__(self, database: Database, jobs: Jobs, reports: Reports, tasks: Tasks) -> None:
+    def __init__(
+        self, database: Database, jobs: Jobs, reports: Reports, overhearing: Overhearing, tasks: Tasks
+    ) -> None:
         self._database = database
         self._jobs = jobs
         self._reports = reports
+        self.overhearing = overhearing
         self._tasks = tasks
         self._waiting: Counter[str] = Counter()
         reports.on_late_acceptance = self._accepted_late
@@ -65,6 +69,8 @@ class Errands:
             case ["watch", text]:
                 if seen := await first_of(self.watch(msgspec.json.decode(text, type=Watch)), answer.gone()):
                     await answer.write_output(as_json(seen))
+            case ["overhear", identifier]:
+                await self.overhearing.overhear(await self._full_id(identifier), answer)
             case ["list", which]:
                 await answer.write_output(as_json(await self._jobs.listed(ended=which == "all")))
             case ["verify", identifier]:

@@ -48,8 +48,8 @@ class SessionLife:
             case ["close", text]:
                 session = await self._close.close(msgspec.json.decode(text, type=Ending))
                 await answer.write_output(_closed(session))
-            case ["close-worker", job]:
-                await answer.write_output(_closed(await self._close.close_worker_of(job)))
+            case ["close-worker", job, *overheard]:
+                await answer.write_output(_closed(await self._close.close_worker_of(job, "".join(overheard))))
             case ["capture", name, count]:
                 await answer.write_output(as_json(await self._capture.snapshot(name, int(count))))
             case ["news", text]:

@@ -18,7 +18,7 @@ from agentmesh.core.errand import Watch
 from agentmesh.core.session_request import NewsRequest
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
-from tests.mesh.sessions import furnish, session, status
+from tests.mesh.sessions import furnish, session, status, told
 
 pytestmark = pytest.mark.tmux
 ASK = "import asyncio, pathlib, sys; from agentmesh.adapters import ipc; path, *words = sys.argv[1:]"
@@ -256,8 +256,3 @@ def watching(host: LocalHost, *words: str, interval: str = "15") -> Heard:
             )
         )
     return lambda: [json.loads(line) for line in output.read_text().splitlines() if line.endswith("}")]
-
-
-def told(lines: list[dict[str, Any]], event: str, **facts: str) -> list[dict[str, Any]]:
-    """Return the lines of an event with these facts."""
-    return [line for line in lines if line["event"] == event and facts.items() <= line.items()]
