@@ -269,6 +269,10 @@ class EventRejected(BrokerFailed):
     """The MQTT broker {broker} doesn't take this event: {reason}."""
 
 
+class NotOverheard(AgentmeshError):
+    """The events of {job} are not taken from the MQTT broker: {reason}."""
+
+
 class NotInPane(AgentmeshError):
     """Only a registered pane can be identified, and the command doesn't run in one. Run it inside tmux."""
 

@@ -140,10 +140,10 @@ async def listening(path: Path, on_request: OnRequest, on_peer: OnPeer) -> Async
             await asyncio.gather(*rest, return_exceptions=True)
 
 
-async def perform(path: Path, *words: str) -> tuple[int, bytes, bytes]:
+async def perform(path: Path, *words: str, take: Callable[[bytes], object] | None = None) -> tuple[int, bytes, bytes]:
     """Have the agent do a command that needs no input; returns its exit code, standard output and standard error.
 
-    Raises NoAgent, Unreachable.
+    ``take`` is handed each part of standard output as it comes, which then isn't returned. Raises NoAgent, Unreachable.
     """
     reader, writer = await connect(path)
     try:
@@ -155,6 +155,8 @@ async def perform(path: Path, *words: str) -> tuple[int, bytes, bytes]:
             kind = await reader.readexactly(1)
             data = await reader.readexactly(int.from_bytes(await reader.readexactly(_LENGTH), "big"))
             match kind:
+                case b"o" if take:
+                    take(data)
                 case b"o":
                     output += data
                 case b"e":
@@ -169,12 +171,12 @@ async def perform(path: Path, *words: str) -> tuple[int, bytes, bytes]:
         writer.close()
 
 
-async def ask(path: Path, *words: str) -> bytes:
-    """Return what the agent puts out for a command that needs no input.
+async def ask(path: Path, *words: str, take: Callable[[bytes], object] | None = None) -> bytes:
+    """Return what the agent puts out for a command that needs no input, or hand it over as it comes.
 
     Raises NoAgent, or Refused, which carries the agent's own words and exit code.
     """
-    code, output, error = await perform(path, *words)
+    code, output, error = await perform(path, *words, take=take)
     if code:
         raise Refused(code, text=error.decode().rstrip())
     return output

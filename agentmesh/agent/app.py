@@ -27,6 +27,7 @@ from agentmesh.agent.log import log
 from agentmesh.agent.mail import Mail
 from agentmesh.agent.membership import Membership
 from agentmesh.agent.mirrors import Mirrors
+from agentmesh.agent.overhearing import Overhearing
 from agentmesh.agent.pane_queues import PaneQueues
 from agentmesh.agent.peers import Peers
 from agentmesh.agent.postman import Postman
@@ -116,8 +117,8 @@ async def assembled(paths: Paths, *, new_epoch: bool = False) -> AsyncIterator[A
         postman = Postman(alias, database, replica, queues, drops, tasks)
         jobs = Jobs(alias, paths.jobs, database, replica)
         reports = Reports(database, tasks)
-        errands = Errands(database, jobs, reports, tasks)
         mirrors = Mirrors(alias, paths, database, jobs, tasks)
+        errands = Errands(database, jobs, reports, Overhearing(alias, reports, mirrors), tasks)
         links = reports.road = Links(alias, replica, postman, errands, tasks, identities)
         links.set_peers(peers)
         directory = Directory(alias, replica, scanner)

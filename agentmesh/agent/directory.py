@@ -1,6 +1,7 @@
 """Who is who: the pane that a command runs in, by the kernel's word, and the panes that an address means."""
 
 import time
+from collections.abc import Collection
 
 import msgspec
 
@@ -58,6 +59,10 @@ class Directory:
         """Return every address that a pane of this host has, and those its window had."""
         same = [known for known in self._replica.own.panes if tmux_pane(known) == tmux_pane(pane)]
         return [address for known in same for address in (known.address, *known.formerly)]
+
+    def pane_at(self, addresses: Collection[str]) -> Pane | None:
+        """Return the pane of this host that has one of these addresses now."""
+        return next((pane for pane in self._replica.own.panes if pane.address in addresses), None)
 
     def _pane_of(self, pid: int) -> Pane | None:
         panes = {pane.pid: pane for pane in reversed(self._replica.own.panes)}

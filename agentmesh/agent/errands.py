@@ -1,5 +1,6 @@
 """What is asked and told about jobs: by this host's commands, and by peers."""
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,14 @@ from agentmesh.adapters.ipc import Request
 from agentmesh.agent.answer import Answer, as_json
 from agentmesh.agent.jobs import Jobs
 from agentmesh.agent.log import log
-from agentmesh.agent.reports import Reports
-from agentmesh.agent.tasks import Tasks
+from agentmesh.agent.overhearing import Overhearing
+from agentmesh.agent.reports import LAST_WORDS, Reports
+from agentmesh.agent.tasks import Tasks, first_of
 from agentmesh.core.delivery import EXIT_CODES, State
 from agentmesh.core.errand import Seen, Step, Submission, Watch
-from agentmesh.core.event import EventType, home_of, is_job_id
+from agentmesh.core.event import Event, EventType, content, home_of, is_job_id
 from agentmesh.core.job import Job
-from agentmesh.core.model import Origin, Pane
+from agentmesh.core.model import Origin, Pane, UnixTime
 from agentmesh.core.review import Review, has_part
 from agentmesh.core.wire import LARGEST_FRAME, JobAnswer, JobFrame, JobRequest, Report, Reported
 from agentmesh.errors import BadEvent, ForeignJob, UnknownJob, Unreachable, UsageError
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 REPORT_SECONDS = 5.0
 """How long a command waits to hear that its event was accepted; then it is on its way."""
-LAST_WORDS = frozenset({EventType.COMPLETED, EventType.ERROR})
-"""With which a worker ends its job."""
 MOST_WAITING = 256
 """Questions of one peer that wait for an event at once; more are answered as it stands."""
 
@@ -42,18 +42,22 @@ MOST_WAITING = 256
 class Errands:
     """Decides nothing itself: it brings questions and reports to the home of the job, and the answers back."""
 
-    def __init__(self, database: Database, jobs: Jobs, reports: Reports, tasks: Tasks) -> None:
+    def __init__(
+        self, database: Database, jobs: Jobs, reports: Reports, overhearing: Overhearing, tasks: Tasks
+    ) -> None:
         self._database = database
         self._jobs = jobs
         self._reports = reports
+        self.overhearing = overhearing
         self._tasks = tasks
         self._waiting: Counter[str] = Counter()
+        reports.on_late_acceptance = self._accepted_late
         self.directory: Directory
         self.submitting: Submitting
         self.workers: Workers
         """All set before any command comes: links, which need this, come before them."""
-        self.on_completed: Callable[[Pane | None], Awaitable[None]] = _ignore
-        """Told in which pane a worker has completed a job, once the job's home has accepted that."""
+        self.on_completed: Callable[[Pane | None, UnixTime], Awaitable[None]] = _ignore
+        """Told in which pane a worker has completed a job, and when, once the job's home has accepted that."""
 
     async def run(self, request: Request, answer: Answer) -> int:
         """Do what the words after ``job`` ask; returns the exit code. Raises AgentmeshError."""
@@ -63,8 +67,10 @@ class Errands:
             case ["report", text]:
                 return await self._report(msgspec.json.decode(text, type=Step), request, answer)
             case ["watch", text]:
-                seen = await self.watch(msgspec.json.decode(text, type=Watch))
-                await answer.write_output(as_json(seen))
+                if seen := await first_of(self.watch(msgspec.json.decode(text, type=Watch)), answer.gone()):
+                    await answer.write_output(as_json(seen))
+            case ["overhear", identifier]:
+                await self.overhearing.overhear(await self._full_id(identifier), answer)
             case ["list", which]:
                 await answer.write_output(as_json(await self._jobs.listed(ended=which == "all")))
             case ["verify", identifier]:
@@ -113,11 +119,11 @@ class Errands:
 
     async def say_lost(self, working: Working, reason: str) -> None:
         """Say that a program of this host has ended that worked on a job. Raises BadEvent, Unreachable."""
-        content = {"message": reason}
+        said = {"message": reason}
         if home_of(working.job) == self._jobs.alias:
-            await self._jobs.report(working.job, working.sender, EventType.LOST, content)
+            await self._jobs.report(working.job, working.sender, EventType.LOST, said)
         else:
-            await self._reports.report(working.job, working.sender, EventType.LOST, content, 0)
+            await self._reports.report(working.job, working.sender, EventType.LOST, said, 0)
 
     async def _wait_for(self, asked: JobRequest, host: str) -> None:
         try:
@@ -163,22 +169,22 @@ class Errands:
         """Sign an event, and bring it to the job's home; returns the exit code. Raises BadEvent when it is dropped."""
         caller = await self.directory.caller(request)
         job = await self._full_id(step.job)
-        content = step.content | {"pane": self._addresses_of(caller)}
+        said = step.content | {"pane": self._addresses_of(caller)}
         if step.type in LAST_WORDS:
             await self.workers.forget(job, caller.name)
         reason: str | None = ""
         if home_of(job) == self._jobs.alias:
             await self._own(job)
-            await self._jobs.report(job, caller.name, step.type, content)
+            await self._jobs.report(job, caller.name, step.type, said)
         else:
-            reason = await self._reports.report(job, caller.name, step.type, content, REPORT_SECONDS)
+            reason = await self._reports.report(job, caller.name, step.type, said, REPORT_SECONDS)
         if reason:
             raise BadEvent(reason=reason)
         if step.type not in LAST_WORDS:
             await self.workers.note(job, caller, request)
         if reason is not None:
             if step.type is EventType.COMPLETED:
-                await self.on_completed(caller.pane)
+                await self.on_completed(caller.pane, int(time.time()))
             await answer.write_output(f"{step.type}: accepted\n")
         elif step.type is EventType.CLAIMED:
             outcome = f"{home_of(job)} has not answered. The claim is on its way, and may win or not"
@@ -190,12 +196,21 @@ class Errands:
             await answer.write_output(f"{step.type}: it is told to {home_of(job)} as soon as that can be reached\n")
         return 0
 
+    async def _accepted_late(self, event: Event) -> None:
+        """Tell that a worker has completed a job, which was not known yet when its command ended."""
+        if event.type is EventType.COMPLETED:
+            await self.on_completed(self.directory.pane_at(content(event).get("pane", [])), event.time)
+
+    async def unended_jobs(self, addresses: list[str]) -> list[str]:
+        """Return the jobs that a worker of this host has claimed and not ended, or not by their homes' word."""
+        return [*self.workers.jobs_of(addresses), *await self._reports.ends_under_way(addresses)]
+
     def _addresses_of(self, caller: "Caller") -> list[str]:
         """Return every address of the pane that a command runs in: by the kernel's word, whatever it calls itself."""
         return self.directory.addresses_of(caller.pane) if caller.pane else []
 
     async def watch(self, wanted: Watch) -> Seen:
-        """Return a job and what has happened to it, by its home's word. Raises UnknownJob, Unreachable, BadEvent."""
+        """Return a job and what has happened to it, by its home's word. Raises UnknownJob, Unreachable."""
         job = await self._full_id(wanted.job)
         if home_of(job) == self._jobs.alias:
             seen = await self._jobs.watch(job, wanted.beyond, wanted.patience)
@@ -204,7 +219,10 @@ class Errands:
             dropped = tuple(entry.reason for entry in await self._jobs.dropped(job))
             briefs = tuple(await self._jobs.briefs(job))
             return Seen(job=seen[0], entries=tuple(seen[1]), dropped=dropped, briefs=briefs)
-        answered = await self._reports.ask(job, wanted.beyond, wanted.patience)
+        try:
+            answered = await self._reports.ask(job, wanted.beyond, wanted.patience)
+        except BadEvent as error:
+            raise UnknownJob(id=job, found="none") from error
         if answered.job is None:
             raise UnknownJob(id=job, found="none")
         return Seen(job=answered.job, entries=answered.entries)
@@ -228,5 +246,5 @@ class Errands:
         raise UnknownJob(id=ending, found=", ".join(found) or "none")
 
 
-async def _ignore(_: Pane | None) -> None:
+async def _ignore(_pane: Pane | None, _moment: UnixTime) -> None:
     """Do nothing."""

@@ -45,6 +45,11 @@ class Mirrors:
         return [await mirror.standing() for mirror in self._mirrors.values()]
 
     @property
+    def host_broker(self) -> Broker | None:
+        """The broker that the agent's environment or config.toml names, if one does."""
+        return self._host_broker
+
+    @property
     def brokers(self) -> list[str]:
         """The names of the brokers that there is a mirror for."""
         return list(self._mirrors)

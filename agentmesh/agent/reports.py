@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,8 @@ AGAIN_SECONDS = 5.0
 """After how long events are sent again that were not answered."""
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.2, 30.0
 """How long a home isn't tried again that could not be reached though there seemed to be a way; it doubles each time."""
+LAST_WORDS = frozenset({EventType.COMPLETED, EventType.ERROR})
+"""With which a worker ends its job."""
 _Key = tuple[str, str, int]
 """An event's job, emitter and seq."""
 TOGETHER = 32
@@ -55,6 +58,8 @@ class Reports:
         """By home: set when there is an event to send, or one was answered."""
         self.road: Road
         """Set before anything is sent: links and reports need each other."""
+        self.on_late_acceptance: Callable[[Event], Awaitable[None]]
+        """Told of an event that was accepted when who reported it had ceased to wait for that; set as ``road`` is."""
 
     async def recover(self) -> None:
         """Go on with what an earlier run has left."""
@@ -85,9 +90,13 @@ class Reports:
             await self._database.write(reports.keep_grant, job, answered.token)
         return answered
 
+    async def known_token(self, job: str) -> str | None:
+        """Return a job's token, which is empty for a job without one; None if this host was never told."""
+        return await self._database.write(reports.granted, job)
+
     async def token_of(self, job: str) -> str:
         """Return a job's token, from its home if need be. Raises Unreachable, BadEvent."""
-        known = await self._database.write(reports.granted, job)
+        known = await self.known_token(job)
         if known is None:
             answer = await self.ask(job)
             known = answer.token
@@ -97,6 +106,13 @@ class Reports:
                 raise BadEvent(reason="this host is none of those that the job is for")
             await self._database.write(reports.keep_grant, job, known)
         return known
+
+    async def ends_under_way(self, senders: Collection[str]) -> list[str]:
+        """Return the jobs that these have ended, and whose homes have not answered that."""
+        waiting = await self._database.write(reports.waiting)
+        return [
+            event.job for event in waiting if event.type in LAST_WORDS and event.sender.partition(" ")[0] in senders
+        ]
 
     async def report(self, job: str, sender: str, kind: EventType, content: object, seconds: float) -> str | None:
         """Make an event, store and send it.
@@ -126,13 +142,16 @@ class Reports:
                 if answer is not None and home == origin.host and not answer.done():
                     answer.set_result(frame)
             case Reported(job, emitter, seq, reason):
-                if not await self._database.write(reports.settle, origin.host, job, emitter, seq):
+                event = await self._database.write(reports.settle, origin.host, job, emitter, seq)
+                if event is None:
                     return
                 if reason:
                     log.warning("event dropped by its job's home", job=job, home=origin.host, reason=reason)
                 outcome = self._outcomes.get((job, emitter, seq))
                 if outcome is not None and not outcome.done():
                     outcome.set_result(reason)
+                elif not reason:
+                    await self.on_late_acceptance(event)
                 self._tell(origin.host)
 
     def link_lost(self, home: str) -> None:

@@ -78,6 +78,12 @@ class SessionBook:
         await self._changed()
         return session
 
+    async def adopt(self, session: AgentSession) -> bool:
+        """Record what was found running in a pane; tells whether it was: a record may have its name, or its pane."""
+        is_adopted = await self._database.write(store.adopt, session)
+        await self._changed()
+        return is_adopted
+
     async def change(self, name: str, step: Callable[[AgentSession], AgentSession]) -> AgentSession:
         """Change a record, and return it as it is then. Raises UnknownSession, and what the step raises."""
         session = await self._database.write(store.change, name, step)

@@ -1,5 +1,7 @@
 """What this host's commands ask about the life of sessions: who watches, reports, closes, captures and purges."""
 
+import asyncio
+
 import msgspec
 
 from agentmesh.adapters.ipc import Request
@@ -46,12 +48,16 @@ class SessionLife:
             case ["close", text]:
                 session = await self._close.close(msgspec.json.decode(text, type=Ending))
                 await answer.write_output(_closed(session))
-            case ["close-worker", job]:
-                await answer.write_output(_closed(await self._close.close_worker_of(job)))
+            case ["close-worker", job, *overheard]:
+                await answer.write_output(_closed(await self._close.close_worker_of(job, "".join(overheard))))
             case ["capture", name, count]:
                 await answer.write_output(as_json(await self._capture.snapshot(name, int(count))))
             case ["news", text]:
-                news = await self._watch.news(msgspec.json.decode(text, type=NewsRequest))
+                gone = asyncio.ensure_future(answer.gone())
+                try:
+                    news = await self._watch.news(msgspec.json.decode(text, type=NewsRequest), gone)
+                finally:
+                    gone.cancel()
                 await answer.write_output(as_json(news))
             case _:
                 reason = "This agent doesn't know that command; is it older?"

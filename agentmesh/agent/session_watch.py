@@ -15,10 +15,11 @@ from agentmesh.agent.scanner import Scanner
 from agentmesh.agent.session_book import SessionBook, now
 from agentmesh.agent.session_eyes import SessionEyes
 from agentmesh.agent.session_recovery import SessionRecovery
+from agentmesh.agent.tasks import first_of
 from agentmesh.core.agent_session import AgentSession, signature
 from agentmesh.core.drift import Drift, DriftClass, drifts
 from agentmesh.core.session_request import News, NewsRequest
-from agentmesh.errors import PaneGone, SessionExists, TmuxFailed, UnknownSession
+from agentmesh.errors import PaneGone, TmuxFailed, UnknownSession
 
 LOOK_SECONDS = 1.0
 """How often it is looked."""
@@ -57,21 +58,23 @@ class SessionWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def reconcile(self, *, dry_run: bool) -> list[Drift]:
-        """Compare records, tmux and disk, put the records right, unless it is a dry run; return what differed."""
+        """Compare records, tmux and disk, put the records right, unless it is a dry run; return what differed.
+
+        Of several who find the same at once, the one whose transaction has put it right returns it.
+        """
         await self._scanner.scan()
-        told = [
+        found = [
             drift
             for drift in await self._compared(looks_for_lost=True)
             if not (self._book.has_work if drift.pane else self._book.is_in_work(drift.session))
         ]
-        if not dry_run:
-            await self._apply(told, set(DriftClass))
-        return told
+        return found if dry_run else await self._apply(found, set(DriftClass))
 
-    async def news(self, wanted: NewsRequest) -> News:
+    async def news(self, wanted: NewsRequest, gone: asyncio.Future[None]) -> News:
         """Compare all, and put the records right; return what was, by whomever, since the last question.
 
-        Where nothing was, it is compared again whenever tmux changes, until the asker's patience is over.
+        Where nothing was, it is compared again whenever tmux changes, until the asker's patience is over, or he is
+        ``gone``.
         """
         start = 0 if wanted.run else self._count
         beyond = wanted.beyond if wanted.run == self._run else start
@@ -80,12 +83,11 @@ class SessionWatch:
             stirred = self._stirred
             await self.reconcile(dry_run=False)
             left = deadline - time.monotonic()
-            if self._count > beyond or left <= 0:
+            if self._count > beyond or left <= 0 or gone.done():
                 break
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await stirred.wait()
-                    await asyncio.sleep(PAUSE_SECONDS)
+                    await first_of(_calmed(stirred), asyncio.shield(gone))
         news = tuple(self._told)[-(self._count - beyond) :] if self._count > beyond else ()
         running = sum(session.status == "running" for session in self._book.open)
         return News(run=self._run, beyond=self._count, running=running, drifts=news)
@@ -106,17 +108,21 @@ class SessionWatch:
         self._stirred.set()
         self._stirred = asyncio.Event()
 
-    async def _apply(self, told: list[Drift], classes: Collection[DriftClass]) -> None:
-        for drift in told:
+    async def _apply(self, found: list[Drift], classes: Collection[DriftClass]) -> list[Drift]:
+        """Put right what is of these classes; return what nobody else has put right meanwhile."""
+        applied = []
+        for drift in found:
             if drift.drift_class not in classes or self._book.is_in_work(drift.session):
                 continue
             log.info("session differs", **{"class": drift.drift_class}, session=drift.session, what=drift.what)
             if await (self._register(drift) if drift.pane else self._correct(drift)):
+                applied.append(drift)
                 self._told.append(drift)
                 self._count += 1
                 self._stir()
             if drift.drift_class is DriftClass.GONE and drift.before:
                 await self._unframe(drift.before)
+        return applied
 
     async def _correct(self, drift: Drift) -> bool:
         """Change what differs in a record, unless it has been changed otherwise meanwhile; tells whether it was."""
@@ -168,9 +174,13 @@ class SessionWatch:
             acted=0,
             updated=now(),
         )
-        try:
-            await self._book.add(session)
-        except SessionExists:
+        is_adopted = await self._book.adopt(session)
+        if not is_adopted:
             log.info("session is registered meanwhile", session=drift.session)
-            return False
-        return True
+        return is_adopted
+
+
+async def _calmed(stirred: asyncio.Event) -> None:
+    """Wait until something was heard, and a moment more."""
+    await stirred.wait()
+    await asyncio.sleep(PAUSE_SECONDS)

@@ -1,12 +1,14 @@
 """Tasks that live as long as their owner: started by name, ended together."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from agentmesh.agent.log import log
+
+T = TypeVar("T")
 
 CANCEL_AGAIN_SECONDS = 5.0
 """After how long a task is cancelled again: in Python 3.11 asyncio.wait_for may lose a cancellation for a result."""
@@ -82,3 +84,16 @@ def supervised(what: str, **facts: object) -> Iterator[None]:
         yield
     except Exception:  # noqa: BLE001 (the one place where a fault of ours is survived)
         log.exception(what, **facts)
+
+
+async def first_of(*works: Awaitable[T]) -> T:
+    """Return what the first of these returns, or raise what it raises; the others are cancelled."""
+    running = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        first = next(work for work in running if work.done())
+    finally:
+        for work in running:
+            work.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    return first.result()

@@ -71,6 +71,11 @@ class Workers:
         """Return the jobs that a worker with one of these addresses has claimed and not ended."""
         return [each.job for each in self._working.values() if each.sender.partition(" ")[0] in addresses]
 
+    def worker_of(self, job: str) -> str:
+        """Return who of this host has claimed a job, and not ended it; empty for nobody."""
+        known = self._working.get(job)
+        return known.sender if known else ""
+
     async def keep_watching(self, on_loss: OnLoss) -> None:
         """Look again and again whether they live; of one that has ended its job's home is told, once."""
         while True:

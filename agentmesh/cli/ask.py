@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -21,6 +22,11 @@ def ask(*words: str) -> bytes:
 def ask_for(kind: type[T], *words: str) -> T:
     """Return the agent's answer as a value."""
     return msgspec.json.decode(ask(*words), type=kind)
+
+
+def listen(take: Callable[[bytes], object], *words: str) -> None:
+    """Hand over each part of what the agent puts out for a command as it comes. Raises what `ask` does."""
+    asyncio.run(ipc.ask(Paths.from_environment().socket, *words, take=take))
 
 
 def do(*words: str, json: bool) -> int:

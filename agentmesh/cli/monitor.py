@@ -9,10 +9,9 @@ from threading import Thread
 import msgspec
 import typer
 
-from agentmesh.adapters.ipc import Refused
 from agentmesh.cli.ask import ask, ask_for
-from agentmesh.cli.following import PATIENCE, look
-from agentmesh.core.job import Job, is_end
+from agentmesh.cli.subscription import End, Line, Subscription
+from agentmesh.core.job import Job
 from agentmesh.core.session_request import News, NewsRequest
 from agentmesh.errors import AgentmeshError, NoAgent, Unreachable, UsageError
 
@@ -25,8 +24,6 @@ IDLE = 5
 _AGAIN_SECONDS = 1.0
 _NOT_NOW = 3
 """What the agent answers when a session can't be closed yet."""
-
-Line = dict[str, object]
 
 
 class Monitor:
@@ -110,35 +107,20 @@ class Monitor:
             time.sleep(self._poll_seconds)
 
     def _hear_job(self, job: str) -> None:
-        count, complaint = 0, ""
-        while True:
-            try:
-                seen = look(job, count, PATIENCE if not complaint else 0)
-            except (NoAgent, Unreachable, Refused) as error:
-                if error.exit_code != Unreachable.exit_code:
-                    self._heard.put(error)
-                    return
-                if str(error) != complaint:
-                    complaint = str(error)
-                    self._heard.put({"event": "polling", "job": job, "reason": complaint})
-                time.sleep(self._poll_seconds)
-                continue
-            complaint = ""
-            for entry in seen.entries:
-                made = entry.event
-                self._heard.put({"event": "job", "job": made.job, "type": made.type, "sender": made.sender})
-            count += len(seen.entries)
-            if is_end(seen.job.state) and not seen.entries:
-                break
+        try:
+            end = Subscription(job, self._poll_seconds, self._heard.put).follow()
+        except AgentmeshError as error:
+            self._heard.put(error)
+            return
         if self._closes:
-            self._close_worker_of(seen.job.id)
+            self._close_worker_of(end)
 
-    def _close_worker_of(self, job: str) -> None:
+    def _close_worker_of(self, end: End) -> None:
         """Have the session closed; where it can't be now, as while it still works, try again."""
-        complaint = ""
+        job, complaint = end.job, ""
         while True:
             try:
-                said = ask("session", "close-worker", job).decode().strip()
+                said = ask("session", "close-worker", job, *filter(None, [end.overheard])).decode().strip()
             except AgentmeshError as error:
                 if str(error) != complaint:
                     complaint = str(error)

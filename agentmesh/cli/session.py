@@ -147,6 +147,8 @@ def stop(
     yes: bool = typer.Option(False, "--yes", help="Remove them without being asked."),
 ) -> None:
     """Leave a program by its own command; then end what is left of it, and its pane. Its conversation is kept."""
+    if yes and not purge:
+        raise UsageError(reason="--yes goes with --purge, and removes nothing by itself.", program=f"{_PROGRAM} stop")
     if purge:
         check_can_ask(yes=yes)
     ended = purge and ask_for(AgentSession, "session", "record", name).status in {Status.STOPPED, Status.TERMINATED}

@@ -99,8 +99,9 @@ def monitor(
     """Compare records, tmux and disk all the time, put the records right, and print a line of JSON for each drift.
 
     It is compared every 30 s, and at once when tmux changes. A drift is told once; a heartbeat tells that nothing is
-    new. While the agent is away, it says so, and goes on when there is one. A job's home is asked again every 15 s
-    (RECONCILE_POLL_INTERVAL) while it can't be followed.
+    new. While the agent is away, it says so, and goes on when there is one. A job is followed over the mesh; while its
+    home can't be reached, over the MQTT broker of this host, if it has one; else its home is asked again every 15 s
+    (RECONCILE_POLL_INTERVAL). Each change of that is told.
     """
     if closes and not (subscribe or every):
         raise UsageError(reason="Say --subscribe JOB or --jobs, too.", program=f"{_PROGRAM} monitor")

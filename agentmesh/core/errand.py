@@ -6,7 +6,7 @@ import msgspec
 
 from agentmesh.core.broker import Settings
 from agentmesh.core.chain import Entry
-from agentmesh.core.event import EventType
+from agentmesh.core.event import Event, EventType
 from agentmesh.core.job import LONGEST_TITLE, Job
 from agentmesh.core.model import Receipt
 
@@ -48,6 +48,15 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """How many of its events are known already."""
     patience: int = 0
     """Seconds that the answer may wait for more."""
+
+
+class Overheard(msgspec.Struct, frozen=True, kw_only=True):
+    """What is heard over MQTT of a job whose home can't be reached."""
+
+    broker: str
+    """Where it is heard."""
+    event: Event | None = None
+    """A genuine event, whether its home accepts it or not; None: from now on it is listened."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

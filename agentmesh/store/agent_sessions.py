@@ -20,6 +20,18 @@ def add(connection: sqlite3.Connection, session: AgentSession) -> None:
         raise SessionExists(name=session.name) from error
 
 
+def adopt(connection: sqlite3.Connection, session: AgentSession) -> bool:
+    """Store what was found running in a pane, unless another has its name, or runs there; returns whether it is."""
+    others = listed(connection, archived=False)
+    place = (session.server, session.pane)
+    if any(
+        one.name == session.name or (one.status is Status.RUNNING and (one.server, one.pane) == place) for one in others
+    ):
+        return False
+    add(connection, session)
+    return True
+
+
 def change(connection: sqlite3.Connection, name: str, step: Callable[[AgentSession], AgentSession]) -> AgentSession:
     """Change a session, and return it. What the step raises leaves it as it was. Raises UnknownSession."""
     found = find(connection, name)

@@ -52,9 +52,19 @@ def homes(connection: sqlite3.Connection) -> list[str]:
     return [home for (home,) in connection.execute("SELECT DISTINCT home FROM reports")]
 
 
-def settle(connection: sqlite3.Connection, home: str, job: str, emitter: str, seq: int) -> bool:
-    """Keep an event no longer, by the word of the job's home; returns whether it was kept for that host."""
-    removed = connection.execute(
-        "DELETE FROM reports WHERE home = ? AND job = ? AND sender = ? AND seq = ?", (home, job, emitter, seq)
-    )
-    return bool(removed.rowcount)
+def waiting(connection: sqlite3.Connection) -> list[Event]:
+    """Return the events that homes have not answered, oldest first."""
+    rows = connection.execute("SELECT event FROM reports ORDER BY number")
+    return [msgspec.json.decode(text, type=Event) for (text,) in rows]
+
+
+def settle(connection: sqlite3.Connection, home: str, job: str, emitter: str, seq: int) -> Event | None:
+    """Keep an event no longer, by the word of the job's home; returns it if it was kept for that host."""
+    row = connection.execute(
+        "SELECT number, event FROM reports WHERE home = ? AND job = ? AND sender = ? AND seq = ?",
+        (home, job, emitter, seq),
+    ).fetchone()
+    if row is None:
+        return None
+    connection.execute("DELETE FROM reports WHERE number = ?", (row[0],))
+    return msgspec.json.decode(row[1], type=Event)

@@ -86,6 +86,25 @@ async def test_what_the_agent_refuses_is_raised_with_its_words_and_code(path: Pa
     assert refused.value.exit_code == 3
 
 
+async def test_what_the_agent_tells_bit_by_bit_is_taken_as_it_comes(path: Path) -> None:
+    taken: list[bytes] = []
+    has_taken = asyncio.Event()
+
+    def take(part: bytes) -> None:
+        taken.append(part)
+        has_taken.set()
+
+    async def tell(_: Request, answer: Answer) -> None:
+        await answer.write_output("one\n")
+        await has_taken.wait()
+        await answer.write_output("two\n")
+        await answer.exit(0)
+
+    async with agent(path, tell), asyncio.timeout(20):
+        assert await ipc.ask(path, "listen", take=take) == b""
+    assert taken == [b"one\n", b"two\n"]
+
+
 async def test_without_an_agent_there_is_none(path: Path) -> None:
     with pytest.raises(NoAgent):
         await ipc.ask(path, "status")

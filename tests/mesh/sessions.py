@@ -63,3 +63,8 @@ def record_of(seen: SessionSight) -> Mapping[str, Any]:
     """Return a session's record as JSON has it, with how it is just now."""
     now = {name: getattr(seen, name) for name in ("address", "readiness", "alive", "lifecycle")}
     return {**msgspec.json.decode(msgspec.json.encode(seen.session)), **now}
+
+
+def told(lines: list[dict[str, Any]], event: str, **facts: str) -> list[dict[str, Any]]:
+    """Return of what a monitor has said the lines of an event with these facts."""
+    return [line for line in lines if line["event"] == event and facts.items() <= line.items()]

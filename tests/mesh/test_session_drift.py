@@ -1,10 +1,10 @@
 """Records of sessions against what is there, when programs, tmux and the agent come to an end at the wrong moment."""
 
+import asyncio
 import json
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agentmesh.adapters import ipc
 from agentmesh.adapters.process import started
+from agentmesh.config import Paths
 from agentmesh.core.agent_session import AgentSession
-from agentmesh.core.drift import RECENT_SECONDS
+from agentmesh.core.drift import RECENT_SECONDS, Drift
 from agentmesh.store import agent_sessions as store
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
@@ -42,6 +44,13 @@ def told(host: LocalHost, *words: str) -> set[tuple[str, str]]:
     """Return which classes of drift a comparison tells of which sessions."""
     drifts = json.loads(session(host, *RECONCILE, *words).stdout)["drifts"]
     return {(drift["class"], drift["session"]) for drift in drifts}
+
+
+async def reconciled_at_once(host: LocalHost, count: int) -> list[list[Drift]]:
+    """Return what each of several comparisons tells that are asked for at the same time."""
+    socket = Paths(host.agents).socket
+    answers = await asyncio.gather(*(ipc.ask(socket, "session", "reconcile", "apply") for _ in range(count)))
+    return [msgspec.json.decode(answer, type=list[Drift]) for answer in answers]
 
 
 def kept(host: LocalHost) -> dict[Path, bytes]:
@@ -83,7 +92,7 @@ def test_what_a_program_prints_and_how_it_names_its_window_keeps_nobody_from_it(
         session(host, "stop", mode)
 
 
-def test_a_dry_run_changes_nothing_and_two_at_once_put_each_difference_right_once(host: LocalHost) -> None:
+def test_a_dry_run_changes_nothing_and_of_many_at_once_one_tells_each_difference(host: LocalHost) -> None:
     session(host, "create", "lost", "--program", "plain", "--prompt", "hello")
     eventually(lambda: status(host, "lost")["conversation"], "its conversation is recorded (C)")
     record = status(host, "lost")
@@ -104,14 +113,10 @@ def test_a_dry_run_changes_nothing_and_two_at_once_put_each_difference_right_onc
     spoken = ("A", "killed") in told(host, "--dry-run")
     assert not spoken or time.time() - killed["acted"] >= RECENT_SECONDS
 
-    both = [
-        subprocess.Popen(
-            ["agentmesh", "session", *RECONCILE], env=host.environment, cwd=host.home, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    drifts = [json.loads(each.communicate(timeout=60)[0])["drifts"] for each in both]
-    assert {(drift["class"], drift["session"]) for drift in [*drifts[0], *drifts[1]]} - {("A", "killed")} == wanted
+    answers = asyncio.run(reconciled_at_once(host, 8))
+    drifts = [(drift.drift_class.value, drift.session) for told_to_one in answers for drift in told_to_one]
+    assert sorted(set(drifts) - {("A", "killed")}) == sorted(wanted)
+    assert len(drifts) == len(set(drifts)), "each is told once"
     (own,) = json.loads(session(host, "status", "--json").stdout)["hosts"]
     names = [seen["session"]["name"] for seen in own["sessions"]]
     assert sorted(names) == sorted(set(names))

@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from agentmesh.config import Paths
+from agentmesh.core.errand import Watch
+from agentmesh.core.session_request import NewsRequest
 from tests.eventually import eventually
 from tests.mesh.local import LocalHost
-from tests.mesh.sessions import furnish, session, status
+from tests.mesh.sessions import furnish, session, status, told
 
 pytestmark = pytest.mark.tmux
+ASK = "import asyncio, pathlib, sys; from agentmesh.adapters import ipc; path, *words = sys.argv[1:]"
+ASK = f"{ASK}; asyncio.run(ipc.ask(pathlib.Path(path), *words))"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,16 @@ def create(host: LocalHost, name: str) -> str:
 
 def lifecycle(host: LocalHost, name: str) -> str:
     return str(status(host, name)["lifecycle"])
+
+
+def encoded(question: Watch | NewsRequest) -> str:
+    return msgspec.json.encode(question).decode()
+
+
+def asking(host: LocalHost) -> int:
+    """Return how many commands the agent serves: /proc/net/unix has a line for each, and one for who listens."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(f" {Paths(host.agents).socket}") for line in lines) - 1
 
 
 def conversations(host: LocalHost, name: str) -> list[Path]:
@@ -143,6 +159,22 @@ def test_a_monitor_ends_when_it_was_told_to(host: LocalHost) -> None:
     assert "none do" in session(host, "monitor", "--subscribe", "solo-none", code=2).stderr
 
 
+def test_the_agent_works_on_for_nobody_who_has_gone(host: LocalHost) -> None:
+    job = host.run("agentmesh", "job", "submit", "solo-dev-first", "--brief", "x").stdout.split()[0]
+    watch = Watch(job=job, beyond=9, patience=600)
+    for words in (("session", "news", encoded(NewsRequest(patience=600))), ("job", "watch", encoded(watch))):
+        eventually(lambda: asking(host) == 0, "nobody asks")
+        waiting = subprocess.Popen([sys.executable, "-c", ASK, str(Paths(host.agents).socket), *words])
+        try:
+            eventually(lambda: asking(host) == 1, "it is asked")
+            session(host, "reconcile", "--once")
+            assert waiting.poll() is None
+        finally:
+            waiting.kill()
+            waiting.wait()
+        eventually(lambda: asking(host) == 0, "the agent asks on for nobody", lambda: host.log)
+
+
 def test_a_conversation_is_removed_when_that_is_confirmed_and_a_resume_begins_anew(host: LocalHost) -> None:
     identifier = create(host, "secret")
     (file,) = conversations(host, "secret")
@@ -151,6 +183,7 @@ def test_a_conversation_is_removed_when_that_is_confirmed_and_a_resume_begins_an
     elsewhere = file.with_name("elsewhere.jsonl")
     elsewhere.symlink_to(file)
     assert "Say --yes" in session(host, "stop", "secret", "--purge", code=1).stderr
+    assert "--yes goes with --purge" in session(host, "stop", "secret", "--yes", code=1).stderr
     assert status(host, "secret")["alive"]
     for answer, left in (("n", [elsewhere, file, other]), ("y", [elsewhere, other])):
         pane = host.tmux.new_window("asked", "sh")
@@ -223,8 +256,3 @@ def watching(host: LocalHost, *words: str, interval: str = "15") -> Heard:
             )
         )
     return lambda: [json.loads(line) for line in output.read_text().splitlines() if line.endswith("}")]
-
-
-def told(lines: list[dict[str, Any]], event: str, **facts: str) -> list[dict[str, Any]]:
-    """Return the lines of an event with these facts."""
-    return [line for line in lines if line["event"] == event and facts.items() <= line.items()]

@@ -3,7 +3,9 @@
 import asyncio
 from contextlib import suppress
 
-from agentmesh.agent.tasks import Tasks
+import pytest
+
+from agentmesh.agent.tasks import Tasks, first_of
 
 
 async def test_a_task_that_another_starts_as_it_ends_does_not_outlive_their_owner() -> None:
@@ -49,3 +51,28 @@ async def test_what_was_to_be_called_later_is_not_called_when_the_owner_has_ende
     asyncio.get_running_loop().call_later(0.02, at_the_end.set)
     await asyncio.wait_for(at_the_end.wait(), 10)
     assert called == []
+
+
+async def test_of_several_the_first_that_ends_ends_the_others() -> None:
+    ended: list[str] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("endless")
+
+    async def failing() -> None:
+        raise LookupError
+
+    async def quick() -> str:
+        return "quick"
+
+    async with asyncio.timeout(10):
+        assert await first_of(endless(), quick()) == "quick"
+        with pytest.raises(LookupError):
+            await first_of(endless(), failing())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await first_of(endless())
+    assert len(ended) == 3

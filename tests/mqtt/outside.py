@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from agentmesh.core.event import Event, EventType, signed
 from tests.eventually import eventually
+from tests.mqtt.mosquitto import Mosquitto
 
 TOKEN = "5a" * 32
 JOB = "hub-00112233aabbccdd"
@@ -84,3 +87,10 @@ def event(kind: EventType, seq: int = 1, *, token: str = TOKEN, **others: object
     """Return an event of the job."""
     fields: dict[str, object] = {"job": JOB, "time": 0, "sender": "outsider", "seq": seq, "type": kind, **others}
     return signed(Event(**fields), token)  # type: ignore[arg-type]
+
+
+def put(broker: Mosquitto, job: str, published: Event, *words: str) -> None:
+    """Publish an event of a job, as mosquitto_pub does with these words."""
+    topic = f"python/mqtt/jobs/{job}/events"
+    command = broker.client("mosquitto_pub", "worker", "-t", topic, "-q", "1", "-s", *words)
+    subprocess.run(command, input=msgspec.json.encode(published), check=True, timeout=20)

@@ -17,7 +17,7 @@ from tests.findings import findings
 from tests.mesh.local import LocalHost
 from tests.mqtt.mosquitto import ACL, PATH, Mosquitto
 from tests.mqtt.old_broker import OldBroker
-from tests.mqtt.outside import TOKEN, Followed, Outside, event
+from tests.mqtt.outside import TOKEN, Followed, Outside, event, put
 
 pytestmark = pytest.mark.tmux
 
@@ -345,12 +345,6 @@ def test_wrong_settings_keep_no_agent_from_running(fresh: LocalHost, broker: Mos
     assert fresh.status().brokers == []
     assert "MQTT_PORT" in fresh.run("agentmesh", "doctor").stdout
     assert report(fresh, submit(fresh), "completed").returncode == 0
-
-
-def put(broker: Mosquitto, job: str, published: Event, *words: str) -> None:
-    topic = f"python/mqtt/jobs/{job}/events"
-    command = broker.client("mosquitto_pub", "worker", "-t", topic, "-q", "1", "-s", *words)
-    subprocess.run(command, input=msgspec.json.encode(published), check=True, timeout=20)
 
 
 def test_who_has_no_broker_does_not_load_what_speaks_to_one() -> None:

@@ -38,3 +38,12 @@ def test_a_step_that_can_t_come_now_leaves_the_record_as_it_was(connection: sqli
     with pytest.raises(SessionState, match="agentmesh session stop worker"):
         store.change(connection, "worker", lambda session: after(session, Step.ARCHIVE, 9))
     assert store.find(connection, "worker") == a_session()
+
+
+def test_what_is_found_in_a_pane_is_stored_unless_its_name_or_its_pane_is_taken(connection: sqlite3.Connection) -> None:
+    assert store.adopt(connection, a_session(name="found", pane="%1"))
+    assert not store.adopt(connection, a_session(name="found", pane="%2"))
+    assert not store.adopt(connection, a_session(name="found-2", pane="%1"))
+    assert store.adopt(connection, a_session(name="found-2", pane="%1", server="other"))
+    store.change(connection, "found", lambda session: after(session, Step.STOP, 9))
+    assert store.adopt(connection, a_session(name="found-3", pane="%1"))

@@ -196,9 +196,10 @@ def test_what_is_reported_to_another_host_is_numbered_on_though_it_was_settled()
     with database() as connection:
         for now_us in (1000, 7, 7):
             event = reports.store(connection, far, "one", EventType.PROGRESS, "{}", "d" * 64, now_us)
-            assert not reports.settle(connection, "liar", far, "one", event.seq)
-            assert reports.settle(connection, "far", far, "one", event.seq)
-            assert not reports.settle(connection, "far", far, "one", event.seq)
+            assert reports.waiting(connection) == [event]
+            assert reports.settle(connection, "liar", far, "one", event.seq) is None
+            assert reports.settle(connection, "far", far, "one", event.seq) == event
+            assert reports.settle(connection, "far", far, "one", event.seq) is None
         assert event.seq == 1002
         assert reports.homes(connection) == []
 
