@@ -81,6 +81,8 @@ def read_box(facts: PaneFacts, profile: Profile) -> BoxReading:
     cursor = _cursor(rows, facts, place, box)
     typed = "\n".join(_typed(rows[number], number, cursor, place, box) for number in place.rows)
     text = typed.replace(_DRAWN, "").strip()
+    if re.fullmatch(box.placeholder_text, " ".join(text.split())):
+        text = ""
     if cursor is None or cursor[1] not in place.rows:
         return BoxReading(BoxState.ABSENT, text, busy)
     if text:

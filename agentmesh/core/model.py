@@ -267,6 +267,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     is hidden and anywhere, and the program draws one as a reversed cell, until a newer version shows it."""
     placeholder: tuple[str, ...] = ()
     """Styles of text that stands in an empty box."""
+    placeholder_text: str = ""
+    """A pattern of all that such a text says, where its colour is of the user's choice, or the terminal's."""
     always_placeholder: bool = False
     """Whether such text stands in every empty box: one without it isn't known to be empty."""
     footer: str = ""
@@ -300,7 +302,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def __post_init__(self) -> None:
         if not self.prompt:
             raise ValueError("prompt is empty")
-        for key in ("footer", "busy_title", "blocked_title", "paste_token"):
+        for key in ("placeholder_text", "footer", "busy_title", "blocked_title", "paste_token"):
             self._check(key, getattr(self, key))
         for panel in self.panels:
             self._check("panels", panel)
